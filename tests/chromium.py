@@ -4,14 +4,13 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 from conftest import until
+from servers import free_port, is_healthy
 
 from aevae import paths
 
@@ -38,9 +37,7 @@ class Server:
 
     def __init__(self, store: Path, base: str = ""):
         self.store, self.base = store, base
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}" + (f"/{base}" if base else "")
         self.start()
 
@@ -59,11 +56,9 @@ class Server:
         )
         end = time.monotonic() + 60
         while time.monotonic() < end:
-            try:
-                urllib.request.urlopen(self.url + "/_stcore/health", timeout=1).read()
+            if is_healthy(self.url):
                 return
-            except OSError:
-                time.sleep(0.1)
+            time.sleep(0.1)
         self.stop()
         raise AssertionError("the server did not become healthy in 60 s")
 

@@ -58,33 +58,6 @@ def fitting(family: str, **wanted) -> dict:
     return {k: v for k, v in wanted.items() if k in fields and v in fields[k].metadata.get("choices", (v,))}
 
 
-def choices(family: str, option: str) -> tuple:
-    """The possible values of an option of this family; () if it has no such option."""
-    from aevae.models import family_class
-
-    fields = {f.name: f for f in dataclasses.fields(family_class(family).Config)}
-    return fields[option].metadata["choices"] if option in fields else ()
-
-
-def variants() -> list[tuple[str, str, str]]:
-    """(family, network, likelihood) for every network and every likelihood of each family; "": no choice."""
-    from aevae.models import FAMILIES
-
-    found = []
-    for family in FAMILIES:
-        networks, likelihoods = (choices(family, name) or ("",) for name in ("network", "likelihood"))
-        found += [(family, network, likelihoods[0]) for network in networks]
-        found += [(family, networks[0], likelihood) for likelihood in likelihoods[1:]]
-    return found
-
-
-def of_pictures(families: Iterable[str]) -> list[str]:
-    """Those of the families that encode single images."""
-    from aevae.models import family_class
-
-    return [family for family in families if family_class(family).input == "image"]
-
-
 def tiny_config(family: str, *, epochs: int = 1, limit: int = 200, seed: int = 0, batch_size: int = 64, **options):
     """A config that is trained on mnist-5k in a second."""
     from aevae.config import DataConfig, TrainConfig
@@ -97,11 +70,6 @@ def tiny_config(family: str, *, epochs: int = 1, limit: int = 200, seed: int = 0
         TrainConfig(epochs=epochs, batch_size=batch_size),
         seed,
     )
-
-
-def module_of(header: dict) -> str:
-    """`atlas` of `embeddings/atlas.js`: the module that a header is for."""
-    return Path(header["module"]).stem
 
 
 def open_page(path: str, session: dict | None = None, live: bool = True, /, **query: str | list[str]) -> "AppTest":
@@ -177,23 +145,44 @@ def _own_session() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """(folder, family -> run name) with one tiny finished run of each basic family, read-only."""
-    return train_all(tmp_path_factory.mktemp("trained"), BASIC)
+    """(folder, family -> run name) with one tiny finished run of each basic family; read-only, of all processes."""
+    return _train_once(tmp_path_factory, "trained", BASIC)
 
 
 @pytest.fixture(scope="session")
 def whole_zoo(tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """`trained` for all families; trained once for all test processes."""
-    from filelock import FileLock
-
+    """`trained` for all families."""
     from aevae.models import FAMILIES
 
-    root = _common_folder(tmp_path_factory) / "zoo"
+    return _train_once(tmp_path_factory, "zoo", FAMILIES)
+
+
+def _train_once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, families: Iterable[str]
+) -> tuple[Path, dict[str, str]]:
+    from filelock import FileLock
+
+    root = _common_folder(tmp_path_factory) / name
     with FileLock(f"{root}.lock"):
-        return train_all(root, FAMILIES)  # loads existing runs
+        return train_all(root, families)  # loads existing runs
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def js_fixtures(tmp_path_factory) -> Path:
+    """The folder of programs and arrays that tests/*.mjs read (tests/js_fixtures.py), made once for all processes."""
+    from filelock import FileLock
+    from js_fixtures import export_all
+
+    root = _common_folder(tmp_path_factory) / "js"
+    with FileLock(f"{root}.lock"):
+        if not root.exists():
+            unfinished = tmp_path_factory.mktemp("js")
+            export_all(unfinished)
+            unfinished.rename(root)
+    return root
+
+
+@pytest.fixture(scope="module")  # not "session": while Playwright runs, asyncio.run of other tests would raise
 def browser() -> Iterator[object]:
     """A Chromium. Skips the test without one; in CI this is a failure."""
     from chromium import FLAGS, find_chromium
@@ -321,6 +310,30 @@ def no_worker(monkeypatch) -> None:
 
 
 @pytest.fixture
+def mounted(monkeypatch) -> dict[str, tuple]:
+    """Key -> (spec, arrays) of each live module that pages show."""
+    from aevae.ui.live import component
+
+    found: dict[str, tuple] = {}
+    record = lambda module, key, spec, arrays=None, **more: found.update({key: (spec, arrays)})  # noqa: E731
+    monkeypatch.setattr(component, "mount", record)
+    return found
+
+
+@pytest.fixture
+def shipped_runs(monkeypatch, tmp_path) -> None:
+    """The shipped runs, and an empty store of this test."""
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
+
+
+@pytest.fixture
+def page(request, shipped_runs, no_worker) -> "AppTest":
+    """The page PAGE of the test's file, after its first run."""
+    return open_page(request.module.PAGE)
+
+
+@pytest.fixture
 def no_passcode(monkeypatch) -> None:
     """Whoever opens a page is not asked for a passcode."""
     monkeypatch.delenv("AEVAE_PASSCODE", raising=False)
@@ -358,6 +371,18 @@ def test_digits() -> "np.ndarray":
     from aevae.datasets import load
 
     return load(DataConfig()).test.images[:, 0]
+
+
+@pytest.fixture(scope="session")
+def quarter() -> list:
+    """Every fourth training and test image of mnist-5k: two uint8 tensors (N, 1, 28, 28)."""
+    import torch
+
+    from aevae.config import DataConfig
+    from aevae.datasets import load
+
+    data = load(DataConfig())
+    return [torch.tensor(part.images[::4]) for part in (data.train, data.test)]
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import open_page, tiny_config
+from page_helpers import sent_to_module
 from streamlit.testing.v1 import AppTest
-from test_page_sliders import parcel
 
 from aevae import checks, cli, models
 from aevae.browser.blob import unpack
@@ -108,7 +108,7 @@ def test_the_models_page_shows_it_and_its_film(shy):
     at = opened("lab/models")
     at.button(key=f"card_{shy}").click().run()
     assert not at.exception
-    (film,) = parcel(at, "film")[0]["runs"]
+    (film,) = sent_to_module(at, "film")[0]["runs"]
     assert film["name"] == shy and film["colour"] == "#123456" and "shyness ‖f(x)‖" in film["objective"]
 
 
@@ -125,7 +125,7 @@ def test_the_models_page_shows_it_and_its_film(shy):
 )
 def test_the_browser_is_given_it_on_every_page(shy, page, module, chosen):
     chosen = {key: shy if v is ... else [shy] if v == [...] else v for key, v in chosen.items()}
-    spec, _arrays = parcel(opened(f"explore/{page}", **chosen), module)
+    spec, _arrays = sent_to_module(opened(f"explore/{page}", **chosen), module)
     assert "Shy AE · d=3" in str(spec)
 
 

@@ -151,7 +151,7 @@ def test_sequences_and_single_images_do_not_mix(empty_store, monkeypatch, capsys
     assert "td_vae needs sequences" in wrong(capsys, ["eval", name, "--dataset", "mnist-5k"])
 
 
-def test_an_error_names_the_file_that_was_asked_for_and_not_a_hidden_one(tmp_path):
+def test_an_error_names_the_requested_file_and_not_a_hidden_one(tmp_path):
     with pytest.raises(OSError) as error:
         files.write_atomic(tmp_path / "no" / "a.html", b"")
     assert str(error.value).endswith(f"{str(tmp_path / 'no' / 'a.html')!r}")

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from model_helpers import random_images
 
 from aevae import datasets, losses
 from aevae.config import DataConfig, TrainConfig, build
@@ -21,10 +22,6 @@ def make(family="auto_decoder", pictures=20, seed=1, **options):
     model = build_model(config, seed)
     model.setup(pictures)
     return model
-
-
-def noise(n=6, seed=0):
-    return torch.rand(n, 1, 28, 28, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +68,7 @@ def test_a_saved_model_brings_the_size_of_its_table(family):
         make(family, latent_dim=5).load_state_dict(model.state_dict())
 
 
-def test_codes_of_fewer_pictures_than_a_film_follows_are_repeated():
+def test_codes_of_fewer_images_than_a_film_follows_are_repeated():
     known = make(pictures=5).training_codes(16)[0]
     assert torch.equal(known[:5], known[5:10]) and len(known) == 16
 
@@ -88,7 +85,7 @@ def test_only_the_rows_of_the_batch_are_projected_and_all_of_them():
     model = make()
     with torch.no_grad():
         model.codes.weight.mul_(10)
-    model.loss(noise(3), index=torch.tensor([2, 5, 7]))
+    model.loss(random_images(3), index=torch.tensor([2, 5, 7]))
     model.after_step()
     norms = model.codes.weight.norm(dim=1)
     assert torch.allclose(norms[[2, 5, 7]], torch.ones(3)) and (norms > 1).sum() == 17
@@ -117,7 +114,7 @@ def test_dense_adam_would_move_codes_that_no_batch_looked_up():
 # -- what it learns --
 
 
-def test_training_pictures_are_nearer_than_by_pca(digits, learnt):
+def test_training_images_are_nearer_than_by_pca(digits, learnt):
     x = digits[:PICTURES].float().div(255)
     centred = x.flatten(1) - x.flatten(1).mean(0)
     pca = torch.linalg.svdvals(centred)[8:].square().sum() / PICTURES
@@ -168,10 +165,10 @@ def test_learning_on_forgets_and_adding_does_not(digits, learnt):
 
 @pytest.mark.parametrize("family", BOTH)
 def test_a_search_is_deterministic_and_touches_no_weight(family):
-    model, x = make(family), noise()
+    model, x = make(family), random_images()
     before, state = torch.get_rng_state(), {k: v.clone() for k, v in model.state_dict().items()}
     with torch.inference_mode():
-        inside = model.encode(noise())
+        inside = model.encode(random_images())
     assert torch.equal(inside, model.encode(x))
     assert torch.equal(torch.get_rng_state(), before)
     assert all(p.grad is None for p in model.parameters())
@@ -179,13 +176,13 @@ def test_a_search_is_deterministic_and_touches_no_weight(family):
 
 
 @pytest.mark.parametrize("family", BOTH)
-def test_what_is_found_for_a_picture_depends_on_no_other(family):
-    model, x = make(family).double(), noise().double()
+def test_what_is_found_for_an_image_depends_on_no_other(family):
+    model, x = make(family).double(), random_images().double()
     assert torch.allclose(model.encode(x)[2:3], model.encode(x[2:3]), atol=1e-9)
 
 
 def test_several_starts_are_never_worse_than_one():
-    model, x = make(), noise()
+    model, x = make(), random_images()
     one, many = (losses.sse(x, model.params(model.fit(x, restarts=n))) for n in (1, 6))
     assert (many <= one + 1e-4).all() and (many < one - 1e-3).any()
     assert model.fit(x, restarts=50).shape == (6, 4)  # there are only 20 to start from
@@ -199,7 +196,9 @@ def test_a_search_that_explodes_keeps_its_start():
 
 def test_a_model_that_learnt_nothing_yet_still_answers():
     model = build_model(family_class("auto_decoder").Config(latent_dim=4, hidden=8, fit_steps=3))
-    assert model.encode(noise(2)).shape == (2, 4) and torch.isfinite(model.sample_prior(torch.randn(3, 4))).all()
+    assert (
+        model.encode(random_images(2)).shape == (2, 4) and torch.isfinite(model.sample_prior(torch.randn(3, 4))).all()
+    )
 
 
 # -- the variational one --

@@ -154,7 +154,7 @@ def test_what_is_seen_and_brushed_outlives_reruns_pages_links_and_the_way_back(t
     zoomed = picture(tab, 0, "base")
     assert (zoomed != start[0]).any()
     np.testing.assert_array_equal(picture(tab, 1, "base"), start[1]), "each pane has a view of its own"
-    page.mouse.click(*at(tab, 1, pixels_of(tab, 1, maps[1])[7]))  # a letter, and a rerun
+    page.mouse.click(*at(tab, 1, pixels_of(tab, 1, maps[1])[7]))  # a message and a rerun
     page.get_by_role("heading", name="The 10 nearest neighbours of").wait_for()
     assert "point=" in tab.rest().page.url
     np.testing.assert_array_equal(picture(tab, 0, "base"), zoomed)
@@ -256,7 +256,7 @@ def test_empty_space_is_what_the_decoder_draws_there(tab, maps):
     assert np.abs(shown - wanted).max() <= 3, "the pointer's place is rounded to a hundredth of a pixel"
 
 
-def test_a_map_that_is_being_made_is_cancelled_and_asked_for_again(browser, server):
+def test_a_running_map_is_cancelled_and_requested_again(browser, server):
     tab = ready(Tab(browser).open(f"{server.url}/embeddings?map_2=PCA&perplexity_1=23"))
     tab.page.get_by_role("button", name="Cancel", exact=True).click()
     tab.page.get_by_text("Cancelled.", exact=True).wait_for()

@@ -5,15 +5,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from conftest import until
-from test_browser_sliders import Desk
+from test_browser_sliders import SlidersTab
 
 pytestmark = pytest.mark.browser
 MODEL = "vae-mnist-7797c7142785"  # shipped: VAE, d = 20
-
-
-@pytest.fixture(scope="module")
-def server(shared_server):
-    return shared_server
 
 
 def address(tab) -> tuple[str, dict[str, list[str]]]:
@@ -31,8 +26,8 @@ def first_slider(tab) -> float:
     return tab.value()
 
 
-def test_back_comes_to_the_page_with_its_parameters_and_forward_goes_again(browser, server):
-    tab = Desk(browser).open(f"{server.url}/sliders?model=7797c7142785")
+def test_back_comes_to_the_page_with_its_parameters_and_forward_goes_again(browser, shared_server):
+    tab = SlidersTab(browser).open(f"{shared_server.url}/sliders?model=7797c7142785")
     assert address(tab) == ("/sliders", {"model": [MODEL]})
     begun, start = entries(tab), first_slider(tab)
     tab.slider().focus()
@@ -65,9 +60,9 @@ def test_back_comes_to_the_page_with_its_parameters_and_forward_goes_again(brows
     tab.close()
 
 
-def test_an_address_without_a_value_shows_the_default_again(browser, server):
+def test_an_address_without_a_value_shows_the_default_again(browser, shared_server):
     """Entries of one page: what an own link, a script or a hand in the address made of it."""
-    tab = Desk(browser).open(f"{server.url}/sliders?model=7797c7142785")
+    tab = SlidersTab(browser).open(f"{shared_server.url}/sliders?model=7797c7142785")
     start = first_slider(tab)
     code = ",".join(["1.5"] * 20)
     tab.page.evaluate("z => { history.replaceState({}, '', '/sliders?model=7797c7142785&digit=7&z=' + z); }", code)
@@ -83,9 +78,9 @@ def test_an_address_without_a_value_shows_the_default_again(browser, server):
     tab.close()
 
 
-def test_each_page_is_one_entry(browser, server):
-    tab = Desk(browser)
-    super(Desk, tab).open(f"{server.url}/denoise?noise=masking&level=0.2&models=ae&seed=3")
+def test_each_page_is_one_entry(browser, shared_server):
+    tab = SlidersTab(browser)
+    super(SlidersTab, tab).open(f"{shared_server.url}/denoise?noise=masking&level=0.2&models=ae&seed=3")
     begun, seen = entries(tab), [address(tab)]
     for title in ("Embeddings", "Models", "Bottleneck"):
         tab.go(title)
@@ -101,9 +96,9 @@ def test_each_page_is_one_entry(browser, server):
     tab.close()
 
 
-def test_a_press_that_leads_to_another_page_leaves_the_first_as_it_was(browser, server):
-    tab = Desk(browser)
-    super(Desk, tab).open(f"{server.url}/models?run=7797c7142785")
+def test_a_press_that_leads_to_another_page_leaves_the_first_as_it_was(browser, shared_server):
+    tab = SlidersTab(browser)
+    super(SlidersTab, tab).open(f"{shared_server.url}/models?run=7797c7142785")
     here, begun = address(tab), entries(tab)
     tab.page.get_by_role("button", name=re.compile("Open in Latent sliders")).click()
     tab.page.locator("h1", has_text="Latent sliders").wait_for()

@@ -13,13 +13,8 @@ PAIR = "?model=d97668f0f17f"  # shipped: AE, d = 32; the denoising AE has codes 
 SUM = "c => { const d = c.getContext('2d').getImageData(0, 0, 28, 28).data; return d.reduce((a, b) => a + b, 0) }"
 
 
-@pytest.fixture(scope="module")
-def server(shared_server):
-    return shared_server
-
-
-class Desk(Tab):
-    """The page, with an ear on what goes to the server."""
+class SlidersTab(Tab):
+    """The page of the sliders; counts messages to the server."""
 
     def __init__(self, browser, **options):
         super().__init__(browser, **options)
@@ -29,7 +24,7 @@ class Desk(Tab):
     def count(self, _frame) -> None:
         self.sent += 1
 
-    def open(self, url: str) -> "Desk":
+    def open(self, url: str) -> "SlidersTab":
         super().open(url)
         self.page.locator(".latent_code .row input").first.wait_for()
         self.page.wait_for_timeout(300)
@@ -61,8 +56,8 @@ class Desk(Tab):
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
-def test_a_slider_decodes_while_it_is_dragged_and_tells_python_at_the_end(browser, server):
-    tab = Desk(browser).open(f"{server.url}/sliders{VAE20}")
+def test_a_slider_decodes_while_it_is_dragged_and_sends_the_final_value(browser, shared_server):
+    tab = SlidersTab(browser).open(f"{shared_server.url}/sliders{VAE20}")
     mouse, slider = tab.page.mouse, tab.slider()
     before, start = tab.picture(), tab.value()
     mouse.move(*tab.at(slider, 0.3))
@@ -88,7 +83,7 @@ def test_a_slider_decodes_while_it_is_dragged_and_tells_python_at_the_end(browse
     tab.page.locator(".latent_code .row input").first.wait_for()
     until(lambda: tab.value() == value, 20)
     until(lambda: tab.code(), 20)
-    other = Desk(browser).open(tab.page.evaluate("location.href"))
+    other = SlidersTab(browser).open(tab.page.evaluate("location.href"))
     until(lambda: other.value() == value, 20)
     other.close()
 
@@ -105,8 +100,8 @@ def test_a_slider_decodes_while_it_is_dragged_and_tells_python_at_the_end(browse
     tab.close()
 
 
-def test_the_plane_moves_the_sliders_pins_and_replays(browser, server):
-    tab = Desk(browser).open(f"{server.url}/sliders{VAE20}")
+def test_the_plane_moves_the_sliders_pins_and_replays(browser, shared_server):
+    tab = SlidersTab(browser).open(f"{shared_server.url}/sliders{VAE20}")
     mouse, field = tab.page.mouse, tab.page.locator(".latent_plane canvas.field")
     x = int(re.search(r"z(\d+)", tab.page.locator(".latent_code .row .name b").first.inner_text())[1])
     field.scroll_into_view_if_needed()
@@ -163,8 +158,8 @@ def test_the_plane_moves_the_sliders_pins_and_replays(browser, server):
     tab.close()
 
 
-def test_several_models_follow_the_same_sliders(browser, server):
-    tab = Desk(browser).open(f"{server.url}/sliders{PAIR}")
+def test_several_models_follow_the_same_sliders(browser, shared_server):
+    tab = SlidersTab(browser).open(f"{shared_server.url}/sliders{PAIR}")
     tab.page.locator('[data-testid="stMultiSelect"] input').first.click()
     tab.page.get_by_role("option").first.click()
     tab.rest()
@@ -183,7 +178,7 @@ def layer(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "what, spoil, sentence",
+    "what, damage, sentence",
     [
         (r"/live/.*\.bin$", lambda body: body[: len(body) // 2], "do not match their header"),
         (r"/live/.*\.bin$", layer, "layer that the browser cannot compute"),
@@ -192,17 +187,17 @@ def layer(body: bytes) -> bytes:
     ],
     ids=["cut", "layer", "module", "missing"],
 )
-def test_the_server_takes_over(browser, server, what, spoil, sentence):
+def test_the_server_takes_over(browser, shared_server, what, damage, sentence):
     tab = Tab(browser)
 
     def answer(route):
-        if spoil is None:
+        if damage is None:
             return route.fulfill(status=404, body="not here", content_type="text/plain")
         response = route.fetch()
-        return route.fulfill(response=response, body=spoil(response.body()))
+        return route.fulfill(response=response, body=damage(response.body()))
 
     tab.page.route(re.compile(what), answer)
-    tab.open(f"{server.url}/sliders{VAE20}")
+    tab.open(f"{shared_server.url}/sliders{VAE20}")
     tab.page.get_by_text(re.compile(sentence)).first.wait_for()
     slider = tab.page.locator('[data-testid="stSlider"]').first.get_by_role("slider")
     slider.wait_for()

@@ -23,11 +23,6 @@ PIXELS = """(selector) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def server(shared_server):
-    return shared_server
-
-
 @pytest.fixture
 def tab(browser):
     tab = Tab(browser)
@@ -67,8 +62,8 @@ def digits() -> np.ndarray:
     return datasets.load(DataConfig("mnist-5k")).test.images[:1000].astype(np.float32) / 255
 
 
-def test_the_level_moves_pictures_before_it_is_let_go(tab, server):
-    tab.open(f"{server.url}/denoise?seed=3&digit=12")
+def test_the_level_moves_images_before_it_is_let_go(tab, shared_server):
+    tab.open(f"{shared_server.url}/denoise?seed=3&digit=12")
     ready(tab, "noise")
     before, quiet = pictures(tab, "noise"), len(tab.said)
     slider = tab.page.get_by_role("slider", name="Noise level")
@@ -84,10 +79,10 @@ def test_the_level_moves_pictures_before_it_is_let_go(tab, server):
     assert np.array_equal(pictures(tab, "noise"), during), "the answer of Python changes nothing"
 
 
-def test_live_answers_are_those_of_the_server(tab, server):
+def test_live_answers_are_those_of_the_server(tab, shared_server):
     clean = digits()[12:13]
     for kind, level in (("gaussian", 0.5), ("masking", 0.31), ("salt_and_pepper", 0.2), ("block", 0.15)):
-        tab.open(f"{server.url}/denoise?seed=3&digit=12&noise={kind}&level={level}")
+        tab.open(f"{shared_server.url}/denoise?seed=3&digit=12&noise={kind}&level={level}")
         ready(tab, "noise")
         noisy = corrupt_images(clean, kind, level, 3)
         shown = pictures(tab, "noise")
@@ -112,8 +107,8 @@ def chosen(tab: Tab) -> list:
     return sorted(found, key=lambda run: ("denoising", "ae", "vae").index(run.config.model.family))
 
 
-def test_strokes_change_every_answer_stay_and_are_taken_back(tab, server):
-    tab.open(f"{server.url}/denoise?seed=3&digit=12&level=0.2")
+def test_strokes_change_every_answer_stay_and_are_taken_back(tab, shared_server):
+    tab.open(f"{shared_server.url}/denoise?seed=3&digit=12&level=0.2")
     ready(tab, "noise")
     before, quiet = pictures(tab, "noise"), len(tab.said)
     board = tab.page.locator(".noise .paper canvas")
@@ -158,8 +153,8 @@ def sent(tab: Tab, since: int) -> dict:
     return json.loads(found[-1])
 
 
-def test_the_brush_has_keys(tab, server):
-    tab.open(f"{server.url}/denoise?level=0&digit=12")
+def test_the_brush_has_keys(tab, shared_server):
+    tab.open(f"{shared_server.url}/denoise?level=0&digit=12")
     ready(tab, "noise")
     before, quiet = pictures(tab, "noise"), len(tab.said)
     tab.page.locator(".noise .paper canvas").focus()
@@ -172,8 +167,8 @@ def test_the_brush_has_keys(tab, server):
     tab.rest().sound()
 
 
-def test_the_scrub_bar_moves_all_pictures_and_writes_the_link(tab, server):
-    tab.open(f"{server.url}/interpolate?digit_a=3&digit_b=5")
+def test_the_scrub_bar_moves_all_images_and_writes_the_link(tab, shared_server):
+    tab.open(f"{shared_server.url}/interpolate?digit_a=3&digit_b=5")
     ready(tab, "scrub")
     before, quiet = pictures(tab, "scrub"), len(tab.said)
     assert len(before) == 5
@@ -198,8 +193,8 @@ def test_the_scrub_bar_moves_all_pictures_and_writes_the_link(tab, server):
     assert f"t={t:g}" in tab.page.url and np.array_equal(pictures(tab, "scrub"), shown)
 
 
-def test_a_picture_is_dragged_and_play_moves_the_place(tab, server):
-    tab.open(f"{server.url}/interpolate")
+def test_an_image_is_dragged_and_play_moves_the_place(tab, shared_server):
+    tab.open(f"{shared_server.url}/interpolate")
     ready(tab, "scrub")
     place = lambda: float(tab.page.get_by_role("slider", name="Position between a and b").input_value())  # noqa: E731
     picture = tab.page.locator(".scrub figure canvas.digit").nth(1)
@@ -234,8 +229,8 @@ def draw_cross(tab: Tab, picker: str) -> np.ndarray:
     return cross
 
 
-def test_a_digit_that_is_drawn_moves_its_end(tab, server):
-    tab.open(f"{server.url}/interpolate?t=0")
+def test_a_digit_that_is_drawn_moves_its_end(tab, shared_server):
+    tab.open(f"{shared_server.url}/interpolate?t=0")
     ready(tab, "scrub")
     before = pictures(tab, "scrub")
     cross = draw_cross(tab, "digit_a")
@@ -246,8 +241,8 @@ def test_a_digit_that_is_drawn_moves_its_end(tab, server):
     tab.sound()
 
 
-def test_a_digit_that_is_drawn_is_spoilt_and_cleaned_at_once(tab, server):
-    tab.open(f"{server.url}/denoise?level=0&seed=3")
+def test_a_drawn_digit_is_corrupted_and_denoised_at_once(tab, shared_server):
+    tab.open(f"{shared_server.url}/denoise?level=0&seed=3")
     ready(tab, "noise")
     cross = draw_cross(tab, "digit")
     shown = pictures(tab, "noise")
@@ -257,8 +252,8 @@ def test_a_digit_that_is_drawn_is_spoilt_and_cleaned_at_once(tab, server):
     tab.sound()
 
 
-def test_the_plane_between_four_digits_on_a_phone(browser, server):
-    tab = Tab(browser, 390, 844, "dark").open(f"{server.url}/interpolate?walk=Four+corners")
+def test_the_plane_between_four_digits_on_a_phone(browser, shared_server):
+    tab = Tab(browser, 390, 844, "dark").open(f"{shared_server.url}/interpolate?walk=Four+corners")
     ready(tab, "scrub")
     before = pictures(tab, "scrub")
     sheet = tab.page.locator(".scrub .profile").nth(1)

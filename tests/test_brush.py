@@ -111,7 +111,7 @@ def test_the_way_back_brings_back_what_was_brushed_then(page):
     assert session["atlas"].selected.tolist() == [1, 2] and link == before, "a page that comes again from the menu"
 
 
-def test_a_letter_is_not_undone_by_a_link_that_is_behind(page):
+def test_a_message_is_not_undone_by_an_older_link(page):
     session, link = page
     selection.receive({"selected": [1]}, "mnist-5k", 300)
     behind = dict(link)
@@ -146,7 +146,7 @@ def test_the_point_of_a_link(page, text, point):
         {"views": [[2, 0, 2]]}, {"views": [[0, 0, True]]}, {"views": [[0, 0, 2]] * 9}, {"views": [[0, 0, "2"]]}, {},
     ],
 )  # fmt: skip
-def test_what_is_no_letter_changes_nothing(payload, page):
+def test_an_invalid_message_changes_nothing(payload, page):
     selection.receive(payload, "mnist-5k", 300)
     now = page[0]["atlas"]
     assert (len(now.selected), now.point, now.n, now.views) == (0, -1, 0, ()) and page[1] == {}

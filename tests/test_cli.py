@@ -8,39 +8,20 @@ import sys
 
 import numpy as np
 import pytest
+from cli_helpers import TINY, call, error_message, json_output
 
 from aevae import paths, runs
-from aevae.cli import main
 from aevae.config import DataConfig, plain, preset
 from aevae.models import family_class
 from aevae.store import checkpoints
-
-TINY = "--epochs 1 --latent-dim 3 --batch-size 64 --set hidden=16 --set limit=200".split()
 
 TESTED = {"kl_max"} | {
     name + end for name in ("recon", "kl", "elbo", "objective", "sse") for end in ("", "_median", "_worst10")
 }
 
 
-def call(capsys, *args, code=0):
-    """(last line of stdout, stderr) of a command that must end with `code`."""
-    assert main([str(a) for a in args]) == code
-    out, err = capsys.readouterr()
-    return (out.splitlines() or [""])[-1], err
-
-
-def asked(capsys, *args) -> dict:
-    return json.loads(call(capsys, *args, "--json")[0])
-
-
-def refused(capsys, *args) -> str:
-    out, err = call(capsys, *args, code=2)
-    assert out == "" and err.startswith("aevae: ") and err.count("\n") == 1 and "Traceback" not in err
-    return err
-
-
 def test_train(empty_store, capsys):
-    first = asked(capsys, "train", "--family", "beta_vae", "--beta", "2", *TINY)
+    first = json_output(capsys, "train", "--family", "beta_vae", "--beta", "2", *TINY)
     assert set(first) == {"run", "fingerprint", "cached", "epochs", "seconds", "device", "test", "units"}
     assert (first["cached"], first["epochs"]) == (False, 1)
     assert set(first["test"]) == TESTED
@@ -48,35 +29,35 @@ def test_train(empty_store, capsys):
     assert first["test"]["sse"] == stored["sse"] and first["test"]["sse_worst10"] == stored["sse_worst10"]
     assert set(first["units"]) == {"epochs", "seconds"} | TESTED and all(first["units"].values())
     assert (first["units"]["sse"], first["units"]["kl_max"]) == ("squared error / image", "nats / image")
-    again = asked(capsys, "train", "--family", "beta_vae", "--beta", "2", *TINY)
+    again = json_output(capsys, "train", "--family", "beta_vae", "--beta", "2", *TINY)
     assert again["cached"] and again["run"] == first["run"] and again["test"] == first["test"]
-    forced = asked(capsys, "train", "--family", "beta_vae", "--beta", "2", *TINY, "--force")
+    forced = json_output(capsys, "train", "--family", "beta_vae", "--beta", "2", *TINY, "--force")
     assert not forced["cached"] and forced["test"] == first["test"]
-    other = asked(capsys, "train", "--family", "beta_vae", "--beta", "3", *TINY, "--seed", 1)
+    other = json_output(capsys, "train", "--family", "beta_vae", "--beta", "3", *TINY, "--seed", 1)
     assert other["run"] != first["run"]
 
 
 def test_sweep(empty_store, capsys):
     args = ["sweep", "--family", "beta_vae", *TINY, "--set", "beta=1,4", "--seeds", 2, "--seed", 5]
-    found = asked(capsys, *args)
+    found = json_output(capsys, *args)
     assert [(row["beta"], row["seed"]) for row in found["runs"]] == [("1", 5), ("1", 6), ("4", 5), ("4", 6)]
     for row in found["runs"]:
         config = checkpoints.finished_run(row["run"]).config
         assert (config["model"]["beta"], config["seed"]) == (float(row["beta"]), row["seed"])
         assert not row["cached"] and set(row["test"]) == TESTED <= set(found["units"])
-    again = asked(capsys, *args)
+    again = json_output(capsys, *args)
     assert [row["run"] for row in again["runs"]] == [row["run"] for row in found["runs"]]
     assert all(row["cached"] for row in again["runs"])
 
 
 def test_a_sweep_without_lists_is_the_run_itself(empty_store, capsys):
-    one = asked(capsys, "sweep", "--family", "vae", *TINY)["runs"]
-    assert asked(capsys, "train", "--family", "vae", *TINY)["cached"] and len(one) == 1
+    one = json_output(capsys, "sweep", "--family", "vae", *TINY)["runs"]
+    assert json_output(capsys, "train", "--family", "vae", *TINY)["cached"] and len(one) == 1
 
 
 def test_preset_gives_what_is_not_given(empty_store, capsys):
     def trained(*args) -> dict:
-        name = asked(capsys, "train", "--family", "vae", "--set", "hidden=8", "--set", "limit=100", *args)["run"]
+        name = json_output(capsys, "train", "--family", "vae", "--set", "hidden=8", "--set", "limit=100", *args)["run"]
         return checkpoints.finished_run(name).config["train"]
 
     known = trained("--preset", "classic", "--epochs", 1)
@@ -90,7 +71,7 @@ def test_bench(capsys, monkeypatch):
     from aevae.runs import bench
 
     monkeypatch.setattr(bench, "MEASURE_SECONDS", 0.01)
-    found = asked(capsys, "bench", "--device", "cpu")
+    found = json_output(capsys, "bench", "--device", "cpu")
     assert found["device"].startswith("cpu") and found["threads"] >= 1
     assert set(found["units"]) == {"threads", "images_per_s", "seconds"}
     for row in found["rows"]:
@@ -101,21 +82,22 @@ def test_bench(capsys, monkeypatch):
 
 
 def test_eval(store, capsys):
-    result = asked(capsys, "eval", store["vae"], "--device", "cpu")
+    result = json_output(capsys, "eval", store["vae"], "--device", "cpu")
     stored = checkpoints.find_run(store["vae"]).metrics["mnist-5k"]
     assert result["metrics"] == {k: v for k, v in stored.items() if k in result["metrics"]}
     assert (
         set(result["units"]) == set(result["metrics"]) >= {"recon", "kl", "elbo", "sse", "bce", "psnr", "active_units"}
     )
-    chosen = asked(capsys, "eval", store["ae"], "--metrics", "sse,psnr", "--limit", 50)
+    chosen = json_output(capsys, "eval", store["ae"], "--metrics", "sse,psnr", "--limit", 50)
     assert set(chosen["metrics"]) == {"sse", "sse_median", "sse_worst10", "psnr"}
     assert chosen["units"]["sse_worst10"] == "fraction of the sum" and all(result["units"].values())
-    nll = asked(capsys, "eval", store["vae"], "--metrics", "nll", "--samples", 7, "--n", 20)
+    nll = json_output(capsys, "eval", store["vae"], "--metrics", "nll", "--samples", 7, "--n", 20)
     assert nll["titles"]["nll"] == "NLL (upper bound, K = 7)" and all(nll["units"].values())
-    ais = asked(capsys, "eval", store["vae"], "--metrics", "ais", "--temperatures", 2, "--chains", 1, "--n", 20)
+    ais = json_output(capsys, "eval", store["vae"], "--metrics", "ais", "--temperatures", 2, "--chains", 1, "--n", 20)
     assert ais["titles"]["ais"] == "NLL by AIS (upper bound, T = 2)" and ais["metrics"]["ais_chains"] == 1
     samples = [
-        asked(capsys, "eval", store["vae"], "--metrics", "elbo", "--samples", s)["metrics"]["elbo"] for s in (1, 1, 3)
+        json_output(capsys, "eval", store["vae"], "--metrics", "elbo", "--samples", s)["metrics"]["elbo"]
+        for s in (1, 1, 3)
     ]
     assert samples[0] == samples[1] != samples[2]
 
@@ -123,15 +105,15 @@ def test_eval(store, capsys):
 def test_encode_and_decode(store, capsys, tmp_path):
     x, z, y = (tmp_path / n for n in ("x.npy", "z.npy", "y.npy"))
     np.save(x, np.random.default_rng(0).random((4, 1, 28, 28), dtype=np.float32))
-    assert asked(capsys, "encode", store["vae"], "--in", x, "--out", z)["shape"] == [4, 3]
-    assert asked(capsys, "decode", store["vae"], "--in", z, "--out", y)["shape"] == [4, 1, 28, 28]
+    assert json_output(capsys, "encode", store["vae"], "--in", x, "--out", z)["shape"] == [4, 3]
+    assert json_output(capsys, "decode", store["vae"], "--in", z, "--out", y)["shape"] == [4, 1, 28, 28]
     out = np.load(y)
     assert out.dtype == np.float32 and out.min() >= 0 and out.max() <= 1
 
 
 def test_embed(store, capsys, tmp_path):
     out = tmp_path / "map.npz"
-    result = asked(capsys, "embed", store["vae"], "--method", "pca", "--n", 60, "--out", out)
+    result = json_output(capsys, "embed", store["vae"], "--method", "pca", "--n", 60, "--out", out)
     with np.load(out) as saved:
         assert saved["z"].shape == (60, 3) and saved["xy"].shape == (60, 2)
         assert list(saved["index"]) == list(range(60)) and len(saved["labels"]) == 60
@@ -142,7 +124,7 @@ def test_embed(store, capsys, tmp_path):
 
 def test_embed_takes_all_test_images(store, capsys, tmp_path):
     args = ("embed", store["vae"], "--method", "latent", "--out", tmp_path / "map.npz")
-    assert asked(capsys, *args)["n"] == asked(capsys, *args, "--n", 1000)["n"] == 1000
+    assert json_output(capsys, *args)["n"] == json_output(capsys, *args, "--n", 1000)["n"] == 1000
 
 
 @pytest.mark.slow
@@ -150,13 +132,13 @@ def test_embed_takes_all_test_images(store, capsys, tmp_path):
 def test_embed_takes_the_test_images_of_the_runs_own_data_set(mnist, store, capsys, tmp_path):
     """A run trained on MNIST has 10,000 of them, none trained on; the digits of mnist-5k are training digits of it."""
     full = ("train", "--family", "ae", "--dataset", "mnist", *TINY[:-2], "--preset", "classic")
-    name = asked(capsys, *full)["run"]
+    name = json_output(capsys, *full)["run"]
     out = tmp_path / "map.npz"
-    own = asked(capsys, "embed", name, "--method", "pca", "--n", 3000, "--out", out)
+    own = json_output(capsys, "embed", name, "--method", "pca", "--n", 3000, "--out", out)
     assert (own["dataset"], own["n"], own["trained_on"]) == ("mnist", 3000, 0)
     with np.load(out) as saved:
         assert saved["z"].shape == (3000, 3) and not saved["trained_on"].any()
-    other = asked(capsys, "embed", name, "--method", "pca", "--dataset", "mnist-5k", "--out", out)
+    other = json_output(capsys, "embed", name, "--method", "pca", "--dataset", "mnist-5k", "--out", out)
     assert (other["dataset"], other["n"], other["trained_on"]) == ("mnist-5k", 1000, 1000)
 
 
@@ -176,7 +158,7 @@ def test_which_images_were_trained_on(monkeypatch):
 
 
 def test_listings(store, capsys):
-    listing = asked(capsys, "runs")
+    listing = json_output(capsys, "runs")
     assert {r["run"] for r in listing["runs"]} == set(store.values())
     keys = ["run", "family", "dataset", "latent_dim", "status", "reason", "epochs", "shipped", "bytes", "numbers"]
     for row in listing["runs"]:
@@ -186,30 +168,30 @@ def test_listings(store, capsys):
         assert row["numbers"]["sse"] == stored["sse"] and row["numbers"].items() <= stored.items()
         assert {*row["numbers"], "bytes", "epochs", "latent_dim"} <= set(listing["units"])
     assert all(listing["units"].values()) and listing["units"]["bytes"] == "bytes"
-    rows = {r["name"]: r for r in asked(capsys, "families")["families"]}
+    rows = {r["name"]: r for r in json_output(capsys, "families")["families"]}
     assert rows["beta_vae"]["options"]["beta"]["max"] == 1000.0
-    assert "mnist-5k" in {d["name"] for d in asked(capsys, "datasets")["datasets"]}
+    assert "mnist-5k" in {d["name"] for d in json_output(capsys, "datasets")["datasets"]}
     for command in ("runs", "families", "datasets"):
         assert call(capsys, command)[0]
 
 
 def test_show_and_delete(store, capsys):
-    shown = asked(capsys, "show", store["ae"])
+    shown = json_output(capsys, "show", store["ae"])
     assert shown["status"] == "finished" and shown["config"]["model"]["latent_dim"] == 3
     assert shown["last"]["spread"]["recon_median"] > 0
     assert {*shown["last"]["test"], *shown["last"]["spread"], "sse", "psnr"} <= set(shown["units"])
-    assert asked(capsys, "delete", store["ae"]) == {"deleted": store["ae"]}
-    refused(capsys, "show", store["ae"])
+    assert json_output(capsys, "delete", store["ae"]) == {"deleted": store["ae"]}
+    error_message(capsys, "show", store["ae"])
 
 
 def test_export_and_import(store, capsys, tmp_path, monkeypatch):
     out = tmp_path / "run.zip"
-    asked(capsys, "export", store["vae"], "--out", out)
-    asked(capsys, "export", store["vae"], "--format", "folder", "--half", "--out", tmp_path / "shipped")
+    json_output(capsys, "export", store["vae"], "--out", out)
+    json_output(capsys, "export", store["vae"], "--format", "folder", "--half", "--out", tmp_path / "shipped")
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "elsewhere"))
-    assert asked(capsys, "import", out)["run"] == store["vae"]
+    assert json_output(capsys, "import", out)["run"] == store["vae"]
     monkeypatch.setenv("AEVAE_PRETRAINED", str(tmp_path / "shipped"))
-    assert [r["shipped"] for r in asked(capsys, "runs")["runs"]] == [True]
+    assert [r["shipped"] for r in json_output(capsys, "runs")["runs"]] == [True]
 
 
 @pytest.fixture
@@ -234,7 +216,7 @@ def test_offline_a_shipped_run_is_measured_on_the_images_that_are_here(empty_sto
     assert found["dataset"] == "mnist-5k" and found["metrics"]["sse"] > 0
     assert "the numbers are of the test images of mnist-5k instead" in err
     assert "above_pca" not in found["metrics"] and ("above_pca, pca_angle: MNIST" in err) == bool(every)
-    assert "could not be downloaded" in refused(capsys, "eval", shipped(family), "--dataset", "mnist")
+    assert "could not be downloaded" in error_message(capsys, "eval", shipped(family), "--dataset", "mnist")
 
 
 def test_offline_a_shipped_run_is_exported_with_the_numbers_that_it_has(empty_store, offline, capsys, tmp_path):
@@ -251,7 +233,7 @@ def test_a_run_is_not_exported_onto_itself(store, capsys):
     info = checkpoints.find_run(store["vae"])
     before = {file.name: file.read_bytes() for file in info.path.iterdir() if file.is_file()}
     for out in (info.path.parent, f"{info.path.parent}/../{info.path.parent.name}"):
-        assert "is the run itself" in refused(
+        assert "is the run itself" in error_message(
             capsys, "export", store["vae"], "--format", "folder", "--half", "--out", out
         )
     assert {file.name: file.read_bytes() for file in info.path.iterdir() if file.is_file()} == before
@@ -278,7 +260,7 @@ def test_check(capsys, monkeypatch):
     from aevae import checks
 
     monkeypatch.setattr(checks, "CHECKS", checks.CHECKS[:20])  # tests/test_checks.py has them all
-    rows = asked(capsys, "check")["checks"]
+    rows = json_output(capsys, "check")["checks"]
     assert len(rows) == 20 and {r["ok"] for r in rows} == {"ok"}
 
 
@@ -290,14 +272,14 @@ def test_check_fails_loudly(capsys, monkeypatch):
 
 
 def test_out_is_the_very_name_and_a_small_map_is_drawn(store, capsys, tmp_path):
-    embedded = asked(capsys, "embed", store["vae"], "--n", 30, "--out", tmp_path / "map")
+    embedded = json_output(capsys, "embed", store["vae"], "--n", 30, "--out", tmp_path / "map")
     assert embedded["n"] == 30 and np.load(tmp_path / "map")["xy"].shape == (30, 2)
     np.save(tmp_path / "z.npy", np.zeros((2, 3)))
-    asked(capsys, "decode", store["vae"], "--in", tmp_path / "z.npy", "--out", tmp_path / "pictures")
+    json_output(capsys, "decode", store["vae"], "--in", tmp_path / "z.npy", "--out", tmp_path / "pictures")
     assert np.load(tmp_path / "pictures").shape == (2, 1, 28, 28)
     np.save(tmp_path / "z.npy", np.full((2, 3), 1e300))
     args = ("decode", store["vae"], "--in", tmp_path / "z.npy", "--out", tmp_path / "pictures")
-    assert "not finite" in refused(capsys, *args)
+    assert "not finite" in error_message(capsys, *args)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from test_cli import TINY, asked, call, refused
+from cli_helpers import TINY, call, error_message, json_output
 
 from aevae import paths, runs
 from aevae.cli.parser import build_parser
@@ -95,13 +95,13 @@ def test_help_explains_every_option_and_gives_its_default():
 def test_refusals(store, capsys, monkeypatch, args, words):
     words_in = args.replace("RUN", store["vae"]).replace("AE", store["ae"]).split()
     monkeypatch.chdir(paths.ROOT)
-    assert words in refused(capsys, *words_in)
+    assert words in error_message(capsys, *words_in)
 
 
 @pytest.mark.parametrize("shape", [(4, 28, 28), (4, 3)])
 def test_wrong_arrays(store, capsys, tmp_path, shape):
     np.save(tmp_path / "x.npy", np.zeros(shape, np.float32))
-    assert "takes arrays" in refused(
+    assert "takes arrays" in error_message(
         capsys, "encode", store["vae"], "--in", tmp_path / "x.npy", "--out", tmp_path / "z"
     )
 
@@ -109,17 +109,17 @@ def test_wrong_arrays(store, capsys, tmp_path, shape):
 def test_wrong_numbers(store, capsys, tmp_path):
     np.save(tmp_path / "x.npy", np.full((1, 1, 28, 28), 200.0))
     args = ("encode", store["vae"], "--in", tmp_path / "x.npy", "--out", tmp_path / "z.npy")
-    assert "images must be in 0..1" in refused(capsys, *args)
+    assert "images must be in 0..1" in error_message(capsys, *args)
     np.save(tmp_path / "x.npy", np.array(["digit"]))
-    assert "must hold numbers" in refused(capsys, *args)
+    assert "must hold numbers" in error_message(capsys, *args)
     np.save(tmp_path / "x.npy", np.array([object()]), allow_pickle=True)
-    assert "not a .npy array" in refused(capsys, *args)
+    assert "not a .npy array" in error_message(capsys, *args)
 
 
 def test_a_damaged_run_is_refused(store, capsys):
     (paths.runs_dir() / store["vae"] / "model.safetensors").write_bytes(b"x")
-    assert "damaged" in refused(capsys, "eval", store["vae"])
-    (row,) = [r for r in asked(capsys, "runs")["runs"] if r["run"] == store["vae"]]
+    assert "damaged" in error_message(capsys, "eval", store["vae"])
+    (row,) = [r for r in json_output(capsys, "runs")["runs"] if r["run"] == store["vae"]]
     assert row["status"] == "damaged" and row["reason"] and row["numbers"] is not None
 
 
@@ -131,7 +131,7 @@ def test_who_reads_no_further_gets_no_error():
     process.stderr.close()
 
 
-def test_progress_is_for_terminals_and_told_when_it_changes(monkeypatch, capsys):
+def test_progress_is_for_terminals_and_printed_when_it_changes(monkeypatch, capsys):
     from aevae.cli import console
 
     say = console.progress_line()

@@ -4,7 +4,7 @@ import argparse
 import json
 
 import numpy as np
-from test_cli import TINY, asked
+from cli_helpers import TINY, json_output
 
 from aevae.cli.parser import build_parser
 from aevae.store import checkpoints
@@ -65,9 +65,9 @@ def test_every_number_of_every_command_has_a_unit(store, capsys, tmp_path, monke
     commands = next(a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
     assert {*calls, "app", "worker"} == set(commands), "these two print no object"
     for command, args in calls.items():
-        assert without_unit(asked(capsys, command, *args)) == [], command
-    assert list(asked(capsys, "runs")["runs"][0]["numbers"]), "there were numbers"
+        assert without_unit(json_output(capsys, command, *args)) == [], command
+    assert list(json_output(capsys, "runs")["runs"][0]["numbers"]), "there were numbers"
     state.write_text(
         json.dumps(json.loads(state.read_text("utf-8")) | {"finished": False, "diverged": diverged}), "utf-8"
     )
-    assert without_unit(asked(capsys, "show", store["ae"])) == []
+    assert without_unit(json_output(capsys, "show", store["ae"])) == []

@@ -61,7 +61,7 @@ def test_fewer_dimensions_leave_some_without_a_partner():
 
 
 @pytest.mark.parametrize(("a", "b"), [((3, 2), (4, 2)), ((1, 2), (1, 2)), ((3,), (3, 2))])
-def test_codes_of_other_pictures_are_refused(a, b):
+def test_codes_of_other_images_are_refused(a, b):
     with pytest.raises(ValueError, match="same two or more images"):
         alignment.match(np.zeros(a), np.zeros(b))
 
@@ -112,7 +112,7 @@ def test_water_filling_of_many():
         tradeoff.water_filling(np.zeros(3))
 
 
-def test_gaussian_bound_of_pictures_begins_at_their_variance():
+def test_gaussian_bound_of_images_begins_at_their_variance():
     images = draws(40, 1, 6, 6)
     rate, error = tradeoff.gaussian_bound(images)
     assert (rate[0], error[0]) == (0, pytest.approx(images.reshape(40, -1).var(0).sum()))

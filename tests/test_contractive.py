@@ -4,30 +4,16 @@ import dataclasses
 
 import pytest
 import torch
+from model_helpers import train_fast
 
-from aevae import datasets, losses
+from aevae import losses
 from aevae.browser.program import program
-from aevae.config import DataConfig, preset
 from aevae.metrics.geometry import jacobians
 from aevae.models import build_model
 from aevae.models.contractive import ContractiveConfig, by_products
 from aevae.models.denoising import DenoisingConfig
-from aevae.training.trainer import Trainer, TrainingData
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def digits():
-    data = datasets.load(DataConfig("mnist-5k"))
-    return [torch.tensor(part.images[::4]) for part in (data.train, data.test)]
-
-
-def trained(config, digits, **options):
-    recipe = dataclasses.replace(preset("fast", DataConfig("mnist-5k"), type(config)), **options)
-    trainer = Trainer(build_model(config), TrainingData(*digits), recipe, 0, CPU)
-    trainer.fit()
-    return trainer.model.eval()
 
 
 def sse(model, x):
@@ -46,37 +32,37 @@ def spread(model, x):
 
 
 @pytest.mark.parametrize("network", ["shallow", "mlp"])
-def test_the_code_contracts(digits, network):
+def test_the_code_contracts(quarter, network):
     config = ContractiveConfig(latent_dim=16, hidden=64, network=network)
     options = {"epochs": 10, "batch_size": 64, "lr": 1e-2}
-    x = digits[1].float() / 255
-    free, firm = (trained(dataclasses.replace(config, lam=lam), digits, **options) for lam in (0.0, 10.0))
+    x = quarter[1].float() / 255
+    free, firm = (train_fast(dataclasses.replace(config, lam=lam), quarter, **options) for lam in (0.0, 10.0))
     assert norm(firm, x) < 0.6 * norm(free, x)
     assert sse(firm, x) < 50  # the mean picture has 52
     if network == "shallow":
         assert spread(firm, x[:50]) < spread(free, x[:50])
 
 
-def test_untied_weights_cheat(digits):
+def test_untied_weights_cheat(quarter):
     """Provoked: without tied weights the encoder shrinks and the decoder grows; the penalty falls at little cost."""
     options = {"epochs": 8, "batch_size": 64, "lr": 2e-2}
     tied, loose = (
-        trained(ContractiveConfig(latent_dim=32, lam=1.0, tied=tied), digits, **options) for tied in (True, False)
+        train_fast(ContractiveConfig(latent_dim=32, lam=1.0, tied=tied), quarter, **options) for tied in (True, False)
     )
-    x = digits[1].float() / 255
+    x = quarter[1].float() / 255
     assert norm(loose, x) < 0.6 * norm(tied, x)
     assert loose.decoder[0].weight.norm(dim=0).mean() > 2 * loose.code[0].weight.norm(dim=1).mean()
 
 
-def test_a_huge_lambda_makes_the_code_constant(digits):
-    model, x = trained(ContractiveConfig(latent_dim=16, lam=1000.0), digits, epochs=8), digits[1].float() / 255
+def test_a_huge_lambda_makes_the_code_constant(quarter):
+    model, x = train_fast(ContractiveConfig(latent_dim=16, lam=1000.0), quarter, epochs=8), quarter[1].float() / 255
     assert model.encode(x).std(0).mean() < 0.01
 
 
-def test_cae_h_keeps_the_slope_alike_nearby(digits):
-    x, changes = digits[1].float() / 255, []
+def test_cae_h_keeps_the_slope_alike_nearby(quarter):
+    x, changes = quarter[1].float() / 255, []
     for hessian in (0.0, 30.0):
-        model = trained(ContractiveConfig(latent_dim=16, lam=0.0, hessian=hessian), digits, epochs=4)
+        model = train_fast(ContractiveConfig(latent_dim=16, lam=0.0, hessian=hessian), quarter, epochs=4)
         changes.append(model.change(x, model.encode(x), torch.Generator().manual_seed(0)).mean())
     assert changes[1] < 0.5 * changes[0]
     assert model.change(x, model.encode(x), None).abs().max() == 0
@@ -131,11 +117,11 @@ def test_it_runs_in_the_browser(options):
     program(build_model(ContractiveConfig(latent_dim=6, hidden=12, **options)))
 
 
-def test_the_fast_denoiser_keeps_clean_pictures(digits):
+def test_the_fast_denoiser_keeps_clean_images(quarter):
     """A high rate without damping lets the codes of clean images, which it never saw, run away."""
-    x = digits[1].float() / 255
-    ours = trained(DenoisingConfig(hidden=100), digits, epochs=12, lr=1e-2)
-    hasty = trained(DenoisingConfig(hidden=100), digits, epochs=12, lr=3e-2, damping=0.0)
+    x = quarter[1].float() / 255
+    ours = train_fast(DenoisingConfig(hidden=100), quarter, epochs=12, lr=1e-2)
+    hasty = train_fast(DenoisingConfig(hidden=100), quarter, epochs=12, lr=3e-2, damping=0.0)
 
     def run_away(model):
         noisy = model.corrupt(x, torch.Generator().manual_seed(0))

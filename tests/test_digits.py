@@ -5,8 +5,9 @@ import zlib
 
 import numpy as np
 import pytest
+from file_helpers import image_bytes
 from streamlit.testing.v1 import AppTest
-from test_handwriting import enlarged, likeness, png
+from test_handwriting import enlarged, likeness
 
 from aevae.ui.digit import picker as digits
 from aevae.ui.live import component
@@ -129,7 +130,7 @@ def test_the_limits_themselves_are_a_drawing(empty_store):
     assert at.run().text[0].value == "None None 84.000"
 
 
-def test_the_board_gets_the_models_it_is_told_or_those_of_the_session(store, monkeypatch):
+def test_the_drawing_board_gets_the_given_models_or_those_of_the_session(store, monkeypatch):
     asked = []
     monkeypatch.setattr(component, "mount", lambda module, key, spec, **more: asked.append((module, spec, more)))
     at = way(picker(shown_models=[store["ae"], store["vae"]]), "draw")
@@ -159,10 +160,10 @@ def test_without_live_drawing_the_other_ways_stay(store):
     assert "do not match their header" in " ".join(c.value for c in at.caption)
 
 
-def test_an_uploaded_picture_is_prepared(empty_store, test_digits):
+def test_an_uploaded_image_is_prepared(empty_store, test_digits):
     at = way(picker(), "upload")
     sheet = enlarged(test_digits[3], np.random.default_rng(7))
-    at.get("file_uploader")[0].set_value(("three.png", png(255 - sheet), "image/png")).run()
+    at.get("file_uploader")[0].set_value(("three.png", image_bytes(255 - sheet), "image/png")).run()
     assert at.text[0].value.startswith("None None")
     assert likeness(at.session_state["digit_own"][0], test_digits[3]) > 0.95
     at.get("file_uploader")[0].set_value(("no.png", b"no picture", "image/png")).run()
@@ -172,7 +173,7 @@ def test_an_uploaded_picture_is_prepared(empty_store, test_digits):
 # -- the link --------------------------------------------------------------------------------------------------------
 
 
-def test_a_picture_travels_in_the_link(empty_store, test_digits):
+def test_an_image_travels_in_the_link(empty_store, test_digits):
     own = test_digits[7][None].astype(np.float32) / 255
     at = picker(digit_own=own)
     text = at.query_params["digit_own"]
@@ -185,7 +186,7 @@ def test_a_picture_travels_in_the_link(empty_store, test_digits):
     assert "digit_own" not in other.query_params and other.text[0].value.split()[1] == "0"
 
 
-def test_every_picture_fits_in_the_link():
+def test_every_image_fits_in_the_link():
     noise = np.random.default_rng(8).integers(0, 256, (1, 28, 28)).astype(np.float32) / 255
     text = digits.pack_image(noise)
     assert len(text) <= digits.MAX_LINK_CHARACTERS

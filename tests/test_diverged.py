@@ -59,7 +59,7 @@ def listed(capsys) -> dict:
     return {row["run"]: row for row in json.loads(capsys.readouterr().out)["runs"]}
 
 
-def test_it_is_diverged_everywhere_and_gone_on_with_only_when_asked(bad, capsys):
+def test_it_is_diverged_everywhere_and_continues_only_on_request(bad, capsys):
     with pytest.raises(TrainingDiverged, match=REASON):
         runs.train_or_load(CONFIG, "cpu")
     info = checkpoints.find_run(CONFIG.name)
@@ -208,15 +208,15 @@ def test_a_sweep_on_the_page_leaves_it_out(bad):
 
 
 @pytest.mark.parametrize(
-    "told",
+    "note",
     [{}, {"step": "1"}, 7, {"step": 1, "epoch": 1, "term": "<b>", "value": "nan"}, {"value": 10**400},
      {"step": 1, "epoch": 1, "term": "kl", "value": 1.0, "limit": "x"}],
 )  # fmt: skip
-def test_a_foreign_note_is_damage(bad, told):
+def test_a_foreign_note_is_damage(bad, note):
     with pytest.raises(TrainingDiverged):
         runs.train_or_load(CONFIG, "cpu")
     file = checkpoints.find_run(CONFIG.name).path / "state.json"
-    file.write_text(json.dumps(files.read_json(file) | {"diverged": told}), encoding="utf-8")
+    file.write_text(json.dumps(files.read_json(file) | {"diverged": note}), encoding="utf-8")
     assert checkpoints.find_run(CONFIG.name).status == "damaged"
 
 
@@ -255,20 +255,20 @@ def of_another(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("damage", "reason"),
     [(cut, "state.safetensors is damaged"), (lose, "state.safetensors is missing"), (of_another, "of another run"),
      (lose_film, "film.safetensors is missing")],
 )  # fmt: skip
-def test_what_cannot_be_gone_on_from_is_said_and_set_aside(empty_store, capfd, spoil, reason):
+def test_what_cannot_be_gone_on_from_is_said_and_set_aside(empty_store, capfd, damage, reason):
     info = interrupted(CONFIG)
-    spoil(info.path)
+    damage(info.path)
     before = {file.name: file.read_bytes() for file in info.path.iterdir()}
     events = []
     assert runs.train_or_load(CONFIG, "cpu", on_event=events.append).finished
-    told = [event.reason for event in events if isinstance(event, BegunAnew)]
-    assert len(told) == 1 and reason in told[0] and "starts again" in told[0]
+    reasons = [event.reason for event in events if isinstance(event, BegunAnew)]
+    assert len(reasons) == 1 and reason in reasons[0] and "starts again" in reasons[0]
     (kept,) = info.path.glob("set-aside-*")
-    assert str(kept) in told[0] and {file.name: file.read_bytes() for file in kept.iterdir()} == before
+    assert str(kept) in reasons[0] and {file.name: file.read_bytes() for file in kept.iterdir()} == before
     assert f"begun_anew run={CONFIG.fingerprint}" in capfd.readouterr().err
     assert len(runs.load_run(CONFIG.name).history) == 4
 

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from model_helpers import ignore
 
 import aevae.embeddings as maps
 from aevae import paths
@@ -20,32 +21,32 @@ SMALL = {"latent": {}, "pca": {}, "tsne": {"perplexity": 20.0}, "umap": {"n_neig
 DRAWN = [method for method in SMALL if method != "umap"]  # which must be compiled: test_umap.py
 
 
-def asked(method: str = "pca", space: str = "pixels", n: int = N, **more) -> maps.MapRequest:
+def map_request(method: str = "pca", space: str = "pixels", n: int = N, **more) -> maps.MapRequest:
     return maps.MapRequest(
         space=space, n=n, method=method, parameters=SMALL[method] | more.pop("parameters", {}), **more
     )
-
-
-def silent(news: dict) -> None:
-    pass
 
 
 # -- requests --------------------------------------------------------------------------------------------------------
 
 
 def test_a_request_goes_through_json():
-    for request in (asked("latent", "random", parameters={"dims": (3, 1)}), asked("tsne", via="pca50"), asked("umap")):
+    for request in (
+        map_request("latent", "random", parameters={"dims": (3, 1)}),
+        map_request("tsne", via="pca50"),
+        map_request("umap"),
+    ):
         again = maps.MapRequest.from_dict(json.loads(json.dumps(request.to_dict())))
         assert again == request and again.key == request.key and hash(again) == hash(request)
 
 
 def test_the_key_knows_all_that_matters_and_no_more():
-    other = [asked("tsne", n=100), asked("tsne", space="random"), asked("tsne", via="pca50"), asked("umap"),
-             asked("tsne", parameters={"seed": 1}), asked("tsne", dataset="mnist"), asked("tsne", part="train"),
-             asked("tsne", checksum="ab")]  # fmt: skip
-    assert len({r.key for r in [asked("tsne"), *other]}) == len(other) + 1
-    assert asked("tsne").key == asked("tsne", parameters={"min_dist": 0.7}).key
-    assert asked("pca").key == asked("pca", parameters={"seed": 4}).key
+    different = {"n": 100}, {"space": "random"}, {"via": "pca50"}, {"method": "umap"}, {"parameters": {"seed": 1}}
+    more = {"dataset": "mnist"}, {"part": "train"}, {"checksum": "ab"}
+    other = [map_request(**{"method": "tsne"} | options) for options in (*different, *more)]
+    assert len({r.key for r in [map_request("tsne"), *other]}) == len(other) + 1
+    assert map_request("tsne").key == map_request("tsne", parameters={"min_dist": 0.7}).key
+    assert map_request("pca").key == map_request("pca", parameters={"seed": 4}).key
 
 
 @pytest.mark.parametrize(
@@ -84,11 +85,11 @@ def test_what_is_no_request_is_one_sentence(raw, words):
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (asked("pca", n=1001), "n must be at most 1000 for the test images of mnist-5k, got 1001"),
-        (asked("pca", dataset="cats"), "data set must be one of"),
-        (asked("pca", dataset="moving-digits", n=10), "moving-digits has sequences"),
-        (asked("pca", space="nobody"), "nobody"),
-        (asked("latent", "random", parameters={"dims": (0, 20)}), r"dims must be in 0\.\.19"),
+        (map_request("pca", n=1001), "n must be at most 1000 for the test images of mnist-5k, got 1001"),
+        (map_request("pca", dataset="cats"), "data set must be one of"),
+        (map_request("pca", dataset="moving-digits", n=10), "moving-digits has sequences"),
+        (map_request("pca", space="nobody"), "nobody"),
+        (map_request("latent", "random", parameters={"dims": (0, 20)}), r"dims must be in 0\.\.19"),
     ],
 )
 def test_what_has_no_map_is_one_sentence(request_, words, empty_store, own_cache):
@@ -100,12 +101,12 @@ def test_what_has_no_map_is_one_sentence(request_, words, empty_store, own_cache
 def test_codes_that_are_no_numbers_and_weights_that_changed(store, monkeypatch):
     name = store["vae"]
     with pytest.raises(ValueError, match="has been trained again"):
-        maps.make_map(asked("pca", name, checksum="0123"))
+        maps.make_map(map_request("pca", name, checksum="0123"))
     codes = np.full((N, 3), np.nan, np.float32)
     monkeypatch.setattr(engine, "codes_of", lambda *_: codes)
     for method in ("pca", "tsne", "umap"):
         with pytest.raises(ValueError, match=f"NaN or infinity in {N} of {N}"):
-            maps.make_map(asked(method, name))
+            maps.make_map(map_request(method, name))
 
 
 @pytest.mark.parametrize("method", ["pca", "tsne"])
@@ -113,7 +114,7 @@ def test_thousands_of_identical_points(method, monkeypatch):
     same = np.repeat(np.random.default_rng(0).normal(size=(3, 4)), 350, axis=0)[:1000].astype(np.float32)
     monkeypatch.setattr(engine, "codes_of", lambda *_: same)
     monkeypatch.setattr(tsne, "SCHEDULE", {True: (20, 60)})
-    made = maps.make_map(asked(method, n=1000))
+    made = maps.make_map(map_request(method, n=1000))
     assert np.isfinite(made.xy).all() and all(0 <= v <= 1 for k, v in made.quality.items() if k in QUALITY)
 
 
@@ -125,7 +126,7 @@ QUALITY = ("knn_accuracy", "knn_accuracy_space", "trustworthiness", "continuity"
 
 @pytest.mark.parametrize("method", DRAWN)
 def test_made_once_and_kept(method, store, own_cache, monkeypatch):
-    request = asked(method, store["vae"])
+    request = map_request(method, store["vae"])
     assert maps.find_map(request) is None
     news = []
     made = maps.make_map(request, news.append)
@@ -143,7 +144,7 @@ def test_made_once_and_kept(method, store, own_cache, monkeypatch):
 
 def test_frames_lead_to_the_map_and_say_how_far(monkeypatch):
     monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
-    request, seen = asked("tsne"), []
+    request, seen = map_request("tsne"), []
 
     def tell(news):
         if "iteration" in news:
@@ -158,9 +159,9 @@ def test_frames_lead_to_the_map_and_say_how_far(monkeypatch):
     assert gap[1] < gap[0]
 
 
-def test_told_to_stop_it_stops_at_once_and_leaves_nothing(own_cache, monkeypatch):
+def test_a_cancelled_map_stops_at_once_and_leaves_nothing(own_cache, monkeypatch):
     monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
-    request, asked_for = asked("tsne"), []
+    request, asked_for = map_request("tsne"), []
 
     def should_stop():
         if maps.newest_frame(request) is not None:
@@ -168,17 +169,17 @@ def test_told_to_stop_it_stops_at_once_and_leaves_nothing(own_cache, monkeypatch
         return bool(asked_for)
 
     with pytest.raises(maps.Stopped):
-        maps.make_map(request, silent, should_stop)
+        maps.make_map(request, ignore, should_stop)
     assert len(asked_for) == 1, "asked once more, it goes"
     assert maps.find_map(request) is None and maps.newest_frame(request) is None and not list(own_cache.glob("*.npz"))
-    assert maps.make_map(asked("pca")).xy.shape == (N, 2)  # the lock is free
+    assert maps.make_map(map_request("pca")).xy.shape == (N, 2)  # the lock is free
 
 
 def test_two_sessions_make_a_map_once(monkeypatch):
     drawn, compute_map = [], engine.compute_map
     monkeypatch.setattr(engine, "compute_map", lambda *a: drawn.append(1) or compute_map(*a))
     found = []
-    sessions = [threading.Thread(target=lambda: found.append(maps.make_map(asked("tsne")))) for _ in range(2)]
+    sessions = [threading.Thread(target=lambda: found.append(maps.make_map(map_request("tsne")))) for _ in range(2)]
     for session in sessions:
         session.start()
     for session in sessions:
@@ -187,13 +188,13 @@ def test_two_sessions_make_a_map_once(monkeypatch):
 
 
 def test_whoever_waits_can_leave(own_cache):
-    request = asked("pca")
+    request = map_request("pca")
     with cache.turn(request.key), pytest.raises(maps.Stopped):
-        maps.make_map(request, silent, lambda: True)
+        maps.make_map(request, ignore, lambda: True)
 
 
 def test_a_damaged_frame_is_no_frame(own_cache):
-    request = asked("pca")
+    request = map_request("pca")
     own_cache.mkdir(parents=True)
     for content in (b"", b"noise" * 30):
         (own_cache / f"{request.key}.frame.npz").write_bytes(content)
@@ -206,11 +207,11 @@ def test_a_damaged_frame_is_no_frame(own_cache):
 
 def test_the_task_of_the_queue(monkeypatch):
     monkeypatch.setattr(map_task, "warm", lambda: None)
-    request = asked("pca", "random")
-    assert map_task.work(request.to_dict(), silent, lambda: True) is False
-    assert map_task.work(request.to_dict(), silent, lambda: False) is True and maps.find_map(request)
+    request = map_request("pca", "random")
+    assert map_task.work(request.to_dict(), ignore, lambda: True) is False
+    assert map_task.work(request.to_dict(), ignore, lambda: False) is True and maps.find_map(request)
     with pytest.raises(ValueError, match="method must be one of"):
-        map_task.work(request.to_dict() | {"method": "lda"}, silent, lambda: False)
+        map_task.work(request.to_dict() | {"method": "lda"}, ignore, lambda: False)
 
 
 def test_shipped_maps_are_found_and_small():
@@ -229,7 +230,7 @@ def test_shipped_maps_are_found_and_small():
 
 @pytest.mark.parametrize("method", DRAWN)
 def test_a_point_of_the_map_is_placed_on_itself(method, store):
-    request = asked(method, store["vae"])
+    request = map_request(method, store["vae"])
     made, codes = maps.make_map(request), maps.codes_of(request)
     placed = maps.transform(request, codes[:20])
     apart = np.linalg.norm(placed - made.xy[:20], axis=1)
@@ -254,19 +255,19 @@ def test_memberships_sum_to_what_umap_asks_for():
 
 def test_no_place_in_a_map_that_is_not_made():
     with pytest.raises(ValueError, match="not computed yet"):
-        maps.transform(asked("tsne"), np.zeros((1, 784)))
+        maps.transform(map_request("tsne"), np.zeros((1, 784)))
 
 
 def test_ways_back(store):
-    request = asked("pca", store["vae"])
+    request = map_request("pca", store["vae"])
     made, codes = maps.make_map(request), maps.codes_of(request)
     there, how = maps.inverse(request, made.xy, codes)
     assert how == "exact" and there.shape == codes.shape and there.dtype == np.float32
     np.testing.assert_allclose(maps.transform(request, there), made.xy, atol=1e-4)
-    request = asked("latent", store["vae"], parameters={"dims": (2, 0)})
+    request = map_request("latent", store["vae"], parameters={"dims": (2, 0)})
     there, how = maps.inverse(request, np.array([[5.0, 6.0]]), codes)
     assert how == "exact" and there[0, [2, 0]].tolist() == [5, 6] and there[0, 1] == pytest.approx(codes[:, 1].mean())
-    request = asked("tsne", store["vae"])
+    request = map_request("tsne", store["vae"])
     made = maps.make_map(request)
     there, how = maps.inverse(request, made.xy[:9], codes)
     assert how == "nearest codes"

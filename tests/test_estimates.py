@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 from conftest import open_page, tiny_config
-from test_gone import rerun_fragment
+from page_helpers import rerun_fragment
 
 from aevae import paths
 from aevae.config import DataConfig
@@ -17,16 +17,13 @@ from aevae.queue.progress import Progress
 from aevae.queue.worker import Worker
 from aevae.ui.train import costs, form
 
+pytestmark = pytest.mark.usefixtures("no_worker")
+
 PACE = 1e-4  # seconds per image
 
 
-@pytest.fixture(autouse=True)
-def no_worker(monkeypatch):
-    monkeypatch.setattr(jobs, "ensure_worker", lambda device="auto": None)
-
-
 def end(number: int, progress: dict, **values) -> None:
-    """The job is done, and this is what was told of it."""
+    """The job is done, and these are its progress and values."""
     values = {"state": "done", "ended": time.time(), "progress": json.dumps(progress)} | values
     with queuefile.transaction() as db:
         db.execute(f"UPDATE jobs SET {', '.join(f'{k} = ?' for k in values)} WHERE id = ?", (*values.values(), number))
@@ -84,7 +81,7 @@ def test_what_is_no_longer_wanted_is_given_up(empty_store):
     assert [job.config["config"]["model"]["hidden"] for job in waiting] == [300]
 
 
-def test_a_timing_that_another_session_gave_up_is_asked_for_again(empty_store, monkeypatch):
+def test_a_timing_that_another_session_cancelled_is_queued_again(empty_store, monkeypatch):
     at = open_page("pages/lab/train.py")
     (task,) = jobs.jobs(lane=jobs.TASKS_LANE)
     jobs.cancel(task.id)
@@ -128,10 +125,10 @@ def test_the_worker_times_before_it_draws_maps(empty_store, monkeypatch):
 
 def test_timing_leaves_the_threads_of_the_worker(empty_store):
     before = torch.get_num_threads()
-    told = []
-    assert estimates.work(estimates.request(tiny_config("vae"), "cpu"), told.append, lambda: False)
+    reported = []
+    assert estimates.work(estimates.request(tiny_config("vae"), "cpu"), reported.append, lambda: False)
     assert torch.get_num_threads() == before
-    assert told[0]["parameters"] > 0 and 0 < told[0]["seconds"] < 1
+    assert reported[0]["parameters"] > 0 and 0 < reported[0]["seconds"] < 1
 
 
 def test_timings_are_bounded(empty_store, monkeypatch):
@@ -187,7 +184,7 @@ def test_a_simulated_term(empty_store):
     assert errors[0] > 0.3 and max(errors[3:]) < 0.05
 
 
-def test_one_strange_training_spoils_nothing(empty_store):
+def test_one_outlier_does_not_change_the_estimate(empty_store):
     time_it(of())
     raw = estimates.computed([of()], PACE, "cpu")
     for seed, slower in enumerate((2.0, 2.0, 40.0, 2.0)):

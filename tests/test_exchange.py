@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from file_helpers import zip_bytes
 
 from aevae import paths
 from aevae.exchange import events, run_archive
@@ -20,14 +21,6 @@ from aevae.store import checkpoints
 def members(data: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {m.filename: archive.read(m) for m in archive.infolist()}
-
-
-def pack(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
 
 
 @pytest.fixture
@@ -54,7 +47,7 @@ def _filmed(files: dict, inside: dict, film: bytes) -> dict:
     return files | {inside["film.safetensors"]: film, inside["state.json"]: json.dumps(state).encode()}
 
 
-def _spoilt(name: str, files: dict, kind: str) -> dict:
+def _damaged(name: str, files: dict, kind: str) -> dict:
     inside = {k.split("/")[1]: k for k in files}
     if kind == "walks out":
         return files | {f"{name}/../../evil": b"x"}
@@ -131,7 +124,7 @@ KINDS = [
 def test_unsound_zips_stay_out(packed, kind, words):
     name, data = packed
     with pytest.raises(ValueError, match=words) as error:
-        run_archive.unpack(pack(_spoilt(name, members(data), kind)))
+        run_archive.unpack(zip_bytes(_damaged(name, members(data), kind)))
     assert "\n" not in str(error.value)
     left = [f for f in paths.runs_dir().rglob("*") if f.is_file() and ".locks" not in f.parts]
     assert left == []
@@ -148,7 +141,7 @@ def test_cut_zip(packed):
         run_archive.unpack(packed[1][: len(packed[1]) // 2])
 
 
-def test_a_spoilt_stream_is_named(packed):
+def test_a_damaged_stream_is_named(packed):
     data = bytearray(packed[1])
     at = data.index(b"PK\3\4") + 30 + int.from_bytes(data[26:28], "little")
     data[at : at + 8] = b"\xff" * 8
@@ -159,9 +152,9 @@ def test_a_spoilt_stream_is_named(packed):
 def test_bomb(packed, monkeypatch):
     monkeypatch.setattr(run_archive, "LIMITS", dataclasses.replace(run_archive.LIMITS, total_bytes=1_000_000))
     with pytest.raises(ValueError, match="has more than 1 MB"):
-        run_archive.unpack(pack({"x/y": bytes(900_000), "x/z": bytes(900_000)}))
+        run_archive.unpack(zip_bytes({"x/y": bytes(900_000), "x/z": bytes(900_000)}))
     with pytest.raises(ValueError, match="has more than 1 MB"):
-        run_archive.unpack(pack({"x/y": bytes(2_000_000)}))
+        run_archive.unpack(zip_bytes({"x/y": bytes(2_000_000)}))
 
 
 def test_symbolic_link(packed):
@@ -176,7 +169,7 @@ def test_symbolic_link(packed):
         run_archive.unpack(out.getvalue())
 
 
-def test_half_precision_decodes_the_same_pictures(store, tmp_path):
+def test_half_precision_decodes_the_same_images(store, tmp_path):
     from aevae.runs import Run, export_weights
 
     for name in store.values():
@@ -204,7 +197,7 @@ def test_onnx(zoo, tmp_path, family):
     assert worst is not None and worst < 1e-5
 
 
-def test_what_makes_no_picture_of_one_code_has_no_onnx(zoo, tmp_path):
+def test_what_makes_no_image_of_one_code_has_no_onnx(zoo, tmp_path):
     with pytest.raises(ValueError, match="takes sequences"):
         run_archive.export_onnx(checkpoints.find_run(zoo["td_vae"]), tmp_path / "decoder.onnx")
     assert list(tmp_path.glob("*.onnx")) == []
@@ -243,7 +236,7 @@ def test_tensorboard_reads_the_history(store, tmp_path):
         assert found.SummaryMetadata("recon").summary_description == "nats / image"
 
 
-def test_a_spoilt_event_file_is_noticed(store, tmp_path):
+def test_a_damaged_event_file_is_noticed(store, tmp_path):
     """What TensorBoard reads is checked by it: were our checksums wrong, it would read nothing."""
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     (train, _test) = run_archive.export_tensorboard(checkpoints.find_run(store["ae"]), tmp_path)

@@ -22,7 +22,7 @@ def test_every_combination_is_there_once_and_looks_like_no_other(shapes):
     assert len(np.unique(both, axis=0)) == 9000
 
 
-def test_the_factors_of_a_picture_draw_it_again(shapes):
+def test_the_factors_of_an_image_draw_it_again(shapes):
     for part in ("train", "test"):
         split, known = getattr(shapes, part), sprites.factors(part)
         assert np.array_equal(sprites.render_sprites(known[:200]), split.images[:200])

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import fitting, of_pictures, open_page, tiny_config, variants
+from conftest import fitting, open_page, tiny_config
+from model_helpers import of_pictures, variants
 from streamlit.testing.v1 import AppTest
 
 from aevae import cli, datasets, paths, runs
@@ -216,7 +217,7 @@ def test_pages_say_that_a_code_is_searched_for(zoo, name):
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family not in of_pictures(FAMILIES)])
-def test_links_and_buttons_of_what_takes_no_single_pictures(zoo, family):
+def test_links_and_buttons_of_what_takes_no_single_images(zoo, family):
     at = open_page("pages/explore/sliders.py", model=zoo[family])
     assert not at.exception and "its input is" in words(at)
     at.query_params["run"] = zoo[family]

@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,9 +22,10 @@ if sys.platform == "win32":
     pytest.skip("signals, limits and disks of POSIX", allow_module_level=True)
 
 import faulty
-from conftest import open_page, tiny_config, until
-from streamlit.testing.v1 import AppTest
-from test_jobs import step
+from conftest import tiny_config, until
+from job_helpers import assert_next_job_finishes, job_step, run_statuses
+from page_helpers import message_text, open_cleared_page
+from servers import free_port
 
 from aevae import paths
 from aevae.exchange import run_archive
@@ -34,7 +34,6 @@ from aevae.queue import worker as worker_module
 from aevae.queue.worker import Worker
 from aevae.runs import load_run, train_or_load
 from aevae.store import checkpoints
-from aevae.ui.shared import cached
 
 pytestmark = pytest.mark.usefixtures("no_worker")
 
@@ -63,29 +62,6 @@ def ended(process, seconds=60) -> int:
     return process.exitcode
 
 
-def statuses() -> dict[str, str]:
-    return {run.name: run.status for run in checkpoints.list_runs()}
-
-
-def page(path: str = "pages/lab/train.py", **link: str) -> AppTest:
-    cached.runs.clear()
-    app = open_page(path, **link)
-    assert not app.exception
-    return app
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(
-        str(e.value) for kind in ("error", "warning", "info", "caption", "markdown") for e in app.get(kind)
-    )
-
-
-def next_job_runs(seed: int = 99) -> None:
-    job = jobs.submit(tiny_config("ae", seed=seed), "cpu")
-    Worker(once=True).run()
-    assert jobs.get(job.id).state == "done" and load_run(job.run).info.status == "finished"
-
-
 # -- processes that die ----------------------------------------------------------------------------------------------
 
 
@@ -96,12 +72,12 @@ def test_a_worker_killed_at_random_steps_makes_the_run_of_one_that_was_not(empty
     for at in sorted(draw.sample(range(1, 16), 3)):
         jobs.pace(job.id, "brisk")
         process = child("work")
-        until(lambda number=job.id, at=at: step(number) >= at)
+        until(lambda number=job.id, at=at: job_step(number) >= at)
         process.kill()
-        assert ended(process) == -signal.SIGKILL and statuses().get(config.name) != "finished"
+        assert ended(process) == -signal.SIGKILL and run_statuses().get(config.name) != "finished"
         if jobs.get(job.id).attempts == worker_module.MAX_ATTEMPTS:
             assert ended(child("work")) == 0
-            assert "2 times" in jobs.get(job.id).error and "memory" in said(page(job=config.name))
+            assert "2 times" in jobs.get(job.id).error and "memory" in message_text(open_cleared_page(job=config.name))
             job = jobs.resume(job.id)
     jobs.pace(job.id, "go")
     assert ended(child("work")) == 0 and jobs.get(job.id).state == "done"
@@ -110,12 +86,6 @@ def test_a_worker_killed_at_random_steps_makes_the_run_of_one_that_was_not(empty
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "straight"))
     straight = train_or_load(config, "cpu").name
     assert killed == (paths.runs_dir() / straight / "model.safetensors").read_bytes()
-
-
-def port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def workers_of(server: int) -> list[str]:
@@ -133,7 +103,7 @@ def server():
     started = []
 
     def start() -> subprocess.Popen:
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port())]
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(free_port())]
         started.append(subprocess.Popen(command, cwd=paths.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         return started[-1]
 
@@ -148,7 +118,7 @@ def test_a_server_killed_while_it_trains_and_one_ended_in_order(empty_store, ser
     config = tiny_config("vae", epochs=1000, limit=400)
     job = jobs.submit(config, "cpu")
     first = server()  # nobody opens a page
-    until(lambda: step(job.id) > 0, 120)
+    until(lambda: job_step(job.id) > 0, 120)
     first.kill()
     first.wait()
     until(lambda: not workers_of(first.pid))
@@ -160,9 +130,9 @@ def test_a_server_killed_while_it_trains_and_one_ended_in_order(empty_store, ser
     assert second.wait(3) == 0, "in three seconds, and as one that was asked to"
     assert not workers_of(second.pid) and not jobs.worker_alive()
     assert (jobs.get(job.id).state, jobs.get(job.id).attempts) == ("queued", 0)
-    assert statuses()[config.name] == "unfinished"
+    assert run_statuses()[config.name] == "unfinished"
     jobs.cancel(job.id)
-    next_job_runs()
+    assert_next_job_finishes()
 
 
 def test_a_worker_that_does_not_end_is_killed_and_its_job_waits_again(empty_store, monkeypatch):
@@ -187,15 +157,15 @@ def test_an_import_that_dies_between_write_and_rename_leaves_nothing_half(store,
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "elsewhere"))
     for renames in range(1, 9):  # seven files and their folder
         assert ended(child("take_in", str(file), renames)) == -signal.SIGKILL
-        assert statuses() == {}
-    assert ended(child("take_in", str(file), 9)) == 0 and statuses() == {name: "finished"}
+        assert run_statuses() == {}
+    assert ended(child("take_in", str(file), 9)) == 0 and run_statuses() == {name: "finished"}
 
 
-def test_what_a_dying_process_told_the_queue_last_was_not_said(empty_store, child):
+def test_what_a_dying_process_wrote_last_into_the_queue_is_rolled_back(empty_store, child):
     job = jobs.submit(tiny_config("ae"), "cpu")
     assert ended(child("finish_all_but_die")) == -signal.SIGKILL
     assert jobs.get(job.id).state == "queued" and not queuefile.set_aside()
-    next_job_runs()
+    assert_next_job_finishes()
     assert jobs.get(job.id).state == "done"
 
 
@@ -212,13 +182,13 @@ def test_a_clock_that_jumps_changes_nothing_but_what_it_shows(empty_store, monke
     jobs.pace(job.id, "pause")
     thread = threading.Thread(target=Worker(once=True).run)
     thread.start()
-    until(lambda: step(job.id) == 0)
+    until(lambda: job_step(job.id) == 0)
     beats = set()
     until(lambda: beats.add(jobs.get(job.id).beat) or len(beats) > 5)
-    assert (jobs.get(job.id).pace, step(job.id)) == ("pause", 0), "nobody has been silent for ten minutes"
+    assert (jobs.get(job.id).pace, job_step(job.id)) == ("pause", 0), "nobody has been silent for ten minutes"
     for wanted in (1, 2, 3):
         jobs.advance(job.id, "step")
-        until(lambda wanted=wanted: step(job.id) == wanted)
+        until(lambda wanted=wanted: job_step(job.id) == wanted)
     jobs.pace(job.id, "go")
     thread.join(60)
     assert jobs.get(job.id).state == "done"
@@ -235,7 +205,7 @@ def test_a_limit_on_files_is_a_full_disk(empty_store, child):
     """The like of a quota, for which nobody needs the right to mount a disk."""
     job = jobs.submit(tiny_config("vae", hidden=400), "cpu")
     assert ended(child("work_on_small_files", 1_000_000)) == 0
-    assert jobs.get(job.id).error.startswith("the disk is full") and "finished" not in statuses().values()
+    assert jobs.get(job.id).error.startswith("the disk is full") and "finished" not in run_statuses().values()
     again = jobs.resume(job.id)
     assert ended(child("work")) == 0 and jobs.get(again.id).state == "done"
 
@@ -262,5 +232,7 @@ def test_want_of_memory_fails_the_job_and_the_next_one_runs(empty_store, child):
     if jobs.get(small.id).state == "queued":
         assert ended(child("work")) == 0
     assert (jobs.get(job.id).state, jobs.get(small.id).state) == ("failed", "done")
-    assert "memory" in jobs.get(job.id).error and "a smaller batch or network" in said(page(job=config.name))
-    assert statuses().get(config.name) != "finished" and statuses()[small.run] == "finished"
+    assert "memory" in jobs.get(job.id).error and "a smaller batch or network" in message_text(
+        open_cleared_page(job=config.name)
+    )
+    assert run_statuses().get(config.name) != "finished" and run_statuses()[small.run] == "finished"

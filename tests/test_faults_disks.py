@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from conftest import tiny_config
-from test_faults import page, said, statuses
+from job_helpers import run_statuses
+from page_helpers import message_text, open_cleared_page
 
 from aevae.queue import jobs
 from aevae.queue.worker import Worker
@@ -50,16 +51,16 @@ def test_a_full_disk(small_store):
     job = jobs.submit(config, "cpu")
     ballast = fill(place, 1_000_000)
     Worker(once=True).run()
-    assert (jobs.get(job.id).state, statuses()[kept]) == ("failed", "finished")
-    assert statuses().get(config.name) in (None, "unfinished") and load_run(kept)
-    assert "the disk is full; free some space, then resume" in said(page(job=config.name))
+    assert (jobs.get(job.id).state, run_statuses()[kept]) == ("failed", "finished")
+    assert run_statuses().get(config.name) in (None, "unfinished") and load_run(kept)
+    assert "the disk is full; free some space, then resume" in message_text(open_cleared_page(job=config.name))
     with open(ballast, "ab", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(bytes(4096)):
             pass
-    app = page(train_latent_dim="7")
+    app = open_cleared_page(train_latent_dim="7")
     app.button(key="train_start").click().run()
-    assert not app.exception and "free some disk space" in said(app)
-    assert statuses()[kept] == "finished" and [j.id for j in jobs.jobs()] == [job.id]
+    assert not app.exception and "free some disk space" in message_text(app)
+    assert run_statuses()[kept] == "finished" and [j.id for j in jobs.jobs()] == [job.id]
     ballast.unlink()
     again = jobs.resume(job.id)
     Worker(once=True).run()
@@ -72,16 +73,20 @@ def test_a_store_on_a_read_only_disk(small_store):
     (place / "runs" / "queue.sqlite-shm").unlink(missing_ok=True)
     remount("ro")
     try:
-        assert statuses() == {kept: "finished"} and load_run(kept).latent_summary()
+        assert run_statuses() == {kept: "finished"} and load_run(kept).latent_summary()
         assert [(j.id, j.state) for j in jobs.jobs()] == [(job.id, "queued")] and jobs.get(job.id).position == 1
-        app = page(train_latent_dim="7")
+        app = open_cleared_page(train_latent_dim="7")
         app.button(key="train_start").click().run()
-        assert not app.exception and "cannot be written" in said(app) and "you can look at the stored runs" in said(app)
-        app = page("pages/lab/models.py", run=kept)
+        assert (
+            not app.exception
+            and "cannot be written" in message_text(app)
+            and "you can look at the stored runs" in message_text(app)
+        )
+        app = open_cleared_page("pages/lab/models.py", run=kept)
         app.button(key="models_delete").click().run()
-        assert not app.exception and "Read-only file system" in said(app)
+        assert not app.exception and "Read-only file system" in message_text(app)
         assert kept in [run.name for run in cached.runs()]
-        page("pages/explore/sliders.py")
+        open_cleared_page("pages/explore/sliders.py")
     finally:
         remount("rw")
     Worker(once=True).run()

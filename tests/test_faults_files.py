@@ -8,8 +8,9 @@ import threading
 import pytest
 import torch
 from conftest import tiny_config, until
-from test_faults import next_job_runs, page, port, said, statuses
-from test_jobs import step
+from job_helpers import assert_next_job_finishes, job_step, run_statuses
+from page_helpers import message_text, open_cleared_page
+from servers import free_port
 
 from aevae import datasets, paths
 from aevae.models import build_model
@@ -37,9 +38,9 @@ def flips(data: bytes, spots: int = SPOTS) -> list[bytes]:
     """The file with one bit flipped, here and there."""
     draw, found = random.Random(0), []
     for _ in range(spots):
-        spoilt = bytearray(data)
-        spoilt[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
-        found.append(bytes(spoilt))
+        damaged = bytearray(data)
+        damaged[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        found.append(bytes(damaged))
     return found
 
 
@@ -49,19 +50,21 @@ def test_damaged_weights_and_films_are_noticed(store, damage):
     folder = paths.runs_dir() / store["vae"]
     for name in ("model.safetensors", "film.safetensors"):
         whole = (folder / name).read_bytes()
-        for spoilt in damage(whole):
-            (folder / name).write_bytes(spoilt)
+        for damaged in damage(whole):
+            (folder / name).write_bytes(damaged)
             with pytest.raises(DamagedRun, match=name):
                 load_run(store["vae"]).film  # noqa: B018
             if name == "film.safetensors":
                 assert film_view.read(checkpoints.find_run(store["vae"])) is None
         if name == "film.safetensors":
-            assert "film of this run is damaged" in said(page("pages/lab/models.py", run=store["vae"]))
+            assert "film of this run is damaged" in message_text(
+                open_cleared_page("pages/lab/models.py", run=store["vae"])
+            )
         else:
-            assert "is damaged" in said(page("pages/explore/sliders.py", model=store["vae"]))
+            assert "is damaged" in message_text(open_cleared_page("pages/explore/sliders.py", model=store["vae"]))
         (folder / name).write_bytes(whole)
     assert load_run(store["vae"]).film
-    assert [status for name, status in statuses().items() if name != store["vae"]] == ["finished"] * 3
+    assert [status for name, status in run_statuses().items() if name != store["vae"]] == ["finished"] * 3
 
 
 @pytest.mark.parametrize("damage", [cuts, flips])
@@ -69,14 +72,14 @@ def test_damaged_text_never_breaks_a_listing(store, damage):
     folder = paths.runs_dir() / store["vae"]
     for name in ("config.json", "state.json", "history.jsonl", "metrics.json"):
         whole = (folder / name).read_bytes()
-        for spoilt in damage(whole, 20):
-            (folder / name).write_bytes(spoilt)
-            status = statuses()[store["vae"]]
+        for damaged in damage(whole, 20):
+            (folder / name).write_bytes(damaged)
+            status = run_statuses()[store["vae"]]
             with contextlib.suppress(ValueError):
                 load_run(store["vae"])
-            if damage is cuts and spoilt != whole[:-1]:  # without the last line's end it is the same text
+            if damage is cuts and damaged != whole[:-1]:  # without the last line's end it is the same text
                 assert status != "finished"
-        page("pages/lab/models.py")
+        open_cleared_page("pages/lab/models.py")
         (folder / name).write_bytes(whole)
 
 
@@ -96,7 +99,7 @@ def test_only_a_whole_state_is_taken_up(empty_store):
         return trainer.step
 
     assert taken_up(whole) == 5
-    assert {taken_up(spoilt) for spoilt in cuts(whole, 25) + flips(whole)} == {0}
+    assert {taken_up(damaged) for damaged in cuts(whole, 25) + flips(whole)} == {0}
     assert train_or_load(config, "cpu").finished and load_run(config.name)
 
 
@@ -107,10 +110,10 @@ def test_a_damaged_queue_is_set_aside_and_the_next_job_is_taken(empty_store):
         jobs.submit(tiny_config("ae", seed=seed), "cpu")
     file = empty_store / "queue.sqlite"
     whole = file.read_bytes()
-    for seed, spoilt in enumerate(cuts(whole) + flips(whole), 10):
+    for seed, damaged in enumerate(cuts(whole) + flips(whole), 10):
         for left in empty_store.glob("queue*"):
             left.unlink()
-        file.write_bytes(spoilt)
+        file.write_bytes(damaged)
         for attempt in range(3):
             try:
                 jobs.jobs()
@@ -125,10 +128,10 @@ def test_a_damaged_queue_is_set_aside_and_the_next_job_is_taken(empty_store):
         left.unlink()
     file.write_bytes(b"no data base" * 1000)
     assert jobs.jobs() == []
-    told = said(page())
-    assert "the queue was damaged" in told and "queue them again" in told
-    next_job_runs()
-    assert statuses()[kept] == "finished"
+    shown = message_text(open_cleared_page())
+    assert "the queue was damaged" in shown and "queue them again" in shown
+    assert_next_job_finishes()
+    assert run_statuses()[kept] == "finished"
 
 
 def test_a_run_outlives_its_queue(empty_store, monkeypatch):
@@ -139,14 +142,14 @@ def test_a_run_outlives_its_queue(empty_store, monkeypatch):
     worker = Worker(once=True)
     thread = threading.Thread(target=worker.run)
     thread.start()
-    until(lambda: step(job.id) == 0)
+    until(lambda: job_step(job.id) == 0)
     with open(empty_store / "queue.sqlite", "r+b") as file:
         file.write(bytes(8192))
     until(queuefile.set_aside, 20)
     other = jobs.submit(tiny_config("ae"), "cpu")
     assert other.id == job.id, "a new queue counts from 1 again"
     thread.join(60)  # paused as it was: nobody could have let it go on
-    assert not thread.is_alive() and statuses() == {config.name: "finished", other.run: "finished"}
+    assert not thread.is_alive() and run_statuses() == {config.name: "finished", other.run: "finished"}
     assert jobs.get(other.id).state == "done"
 
 
@@ -156,14 +159,14 @@ def test_a_worker_waits_for_a_queue_that_is_held(empty_store, monkeypatch):
     job = jobs.submit(tiny_config("ae"), "cpu")
     other = sqlite3.connect(empty_store / "queue.sqlite", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN EXCLUSIVE")
-    told, worker = threading.Event(), Worker()
-    monkeypatch.setattr(worker_module.logs, "event", lambda name, **_: name == "queue_unusable" and told.set())
+    logged, worker = threading.Event(), Worker()
+    monkeypatch.setattr(worker_module.logs, "event", lambda name, **_: name == "queue_unusable" and logged.set())
     thread = threading.Thread(target=worker.run)
     thread.start()
-    assert told.wait(60) and jobs.get(job.id).state == "queued"
-    app = page(train_latent_dim="7")
+    assert logged.wait(60) and jobs.get(job.id).state == "queued"
+    app = open_cleared_page(train_latent_dim="7")
     app.button(key="train_start").click().run()
-    assert "in use by another program; try again" in said(app)
+    assert "in use by another program; try again" in message_text(app)
     other.execute("COMMIT")
     until(lambda: jobs.get(job.id).state == "done")
     worker.stop.set()
@@ -174,7 +177,7 @@ def test_half_a_download_is_no_data_set(empty_store, tmp_path, monkeypatch):
     from torchvision import datasets as official
 
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(official.KMNIST, "mirrors", [f"http://127.0.0.1:{port()}/"])  # nobody is there
+    monkeypatch.setattr(official.KMNIST, "mirrors", [f"http://127.0.0.1:{free_port()}/"])  # nobody is there
     raw = tmp_path / "data" / "KMNIST" / "raw"
     raw.mkdir(parents=True)
     for name in ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte"):
@@ -187,7 +190,9 @@ def test_half_a_download_is_no_data_set(empty_store, tmp_path, monkeypatch):
             (raw / "t10k-labels-idx1-ubyte").write_bytes(b"half of it")
         job = jobs.submit(config, "cpu")
         Worker(once=True).run()
-        assert jobs.get(job.id).state == "failed" and statuses() == {}
-        app = page(job=config.name)
-        assert "mnist-5k works without a network" in said(app) and "train_take_5k_failed" in [b.key for b in app.button]
-    next_job_runs()
+        assert jobs.get(job.id).state == "failed" and run_statuses() == {}
+        app = open_cleared_page(job=config.name)
+        assert "mnist-5k works without a network" in message_text(app) and "train_take_5k_failed" in [
+            b.key for b in app.button
+        ]
+    assert_next_job_finishes()

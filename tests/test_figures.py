@@ -44,7 +44,7 @@ def oklab(colour: str, sight) -> np.ndarray:
 
 @pytest.mark.parametrize("theme", PAPERS)
 @pytest.mark.parametrize(("sight", "apart"), [("normal", 17), ("deuteranopia", 11), ("protanopia", 11)])
-def test_ten_classes_can_be_told_apart(theme, sight, apart):
+def test_ten_classes_can_be_distinguished(theme, sight, apart):
     seen = [oklab(colour, SIGHT[sight]) for colour in CLASS_COLOURS[theme]]
     assert len(seen) == 10
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > apart

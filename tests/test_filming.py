@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import of_pictures, tiny_config
+from conftest import tiny_config
+from model_helpers import of_pictures
 from safetensors.numpy import load_file, save_file
 
 from aevae.browser.blob import pack

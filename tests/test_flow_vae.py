@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from model_helpers import rng
 
 from aevae import datasets, losses
 from aevae.config import DataConfig, TrainConfig
@@ -20,10 +21,6 @@ LABELS = torch.tensor(SPLIT.train.labels[:64])
 
 def make(**options):
     return build_model(Config(**{"latent_dim": 4, "hidden": 24} | options), seed=1)
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture(scope="module")

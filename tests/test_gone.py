@@ -1,13 +1,12 @@
 """A run is deleted elsewhere while a page shows it: every action then gives a message and no exception."""
 
 import contextlib
-import functools
 
 import pytest
 import streamlit as st
 from conftest import open_page
-from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
-from streamlit.testing.v1 import AppTest, local_script_runner
+from page_helpers import rerun_fragment
+from streamlit.testing.v1 import AppTest
 
 from aevae import paths
 from aevae.queue import jobs
@@ -57,13 +56,6 @@ def without(name: str, forgotten: bool):
     yield
     aside.rename(folder)
     cached.runs.clear()
-
-
-def rerun_fragment(at: AppTest, number: str) -> AppTest:
-    """As the browser asks for it: with the arguments that it kept."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local_script_runner, "RerunData", functools.partial(RerunData, fragment_id=number))
-        return at.run()
 
 
 @pytest.mark.parametrize("use", [cached.run, cached.codes, cached.latent_summary])

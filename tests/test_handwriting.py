@@ -10,6 +10,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from file_helpers import image_bytes
 from PIL import Image
 from scipy import ndimage
 
@@ -27,12 +28,6 @@ def enlarged(digit: np.ndarray, rng: np.random.Generator, scale: int = 10) -> np
     y, x = rng.integers(0, 100), rng.integers(0, 140)
     sheet[y : y + scale * 28, x : x + scale * 28] = np.kron(digit, np.ones((scale, scale), np.uint8))
     return sheet
-
-
-def png(grey: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(grey).save(out, "PNG")
-    return out.getvalue()
 
 
 # -- the form of MNIST -----------------------------------------------------------------------------------------------
@@ -129,9 +124,9 @@ def test_dark_on_light_and_light_on_dark_are_the_same(test_digits):
     rng = np.random.default_rng(3)
     for digit in test_digits[:4]:
         sheet = enlarged(digit, rng)
-        drawn, paper = read_digit(png(sheet)), read_digit(png(255 - sheet))
+        drawn, paper = read_digit(image_bytes(sheet)), read_digit(image_bytes(255 - sheet))
         assert likeness(drawn[0], digit) > 0.95 and likeness(paper[0], digit) > 0.95
-        assert np.array_equal(read_digit(png(255 - digit)), digit[None])  # it has the form already
+        assert np.array_equal(read_digit(image_bytes(255 - digit)), digit[None])  # it has the form already
 
 
 def test_the_edge_of_the_sheet_and_dirt_are_no_ink(test_digits):
@@ -141,7 +136,7 @@ def test_the_edge_of_the_sheet_and_dirt_are_no_ink(test_digits):
         photo[:, :12] = 40
         photo[-9:] = 50
         photo[3:7, 600:604] = 30
-        assert likeness(read_digit(png(photo))[0], digit) > 0.75
+        assert likeness(read_digit(image_bytes(photo))[0], digit) > 0.75
 
 
 def lined(kind: str, left: float, width: int = 6) -> np.ndarray:
@@ -156,9 +151,9 @@ def test_lines_of_paper_go_or_are_said(test_digits, kind):
     for k, digit in enumerate(test_digits[:4]):
         photo = photograph(digit, "even", np.random.default_rng(k))
         faint, dark = (np.minimum(photo, 230 * lined(kind, left)).astype(np.uint8) for left in (0.6, 0.25))
-        assert likeness(read_digit(png(faint))[0], digit) > 0.75
+        assert likeness(read_digit(image_bytes(faint))[0], digit) > 0.75
         with pytest.raises(ValueError, match="the lines of the paper are as dark as the strokes in 'the image'"):
-            read_digit(png(dark))
+            read_digit(image_bytes(dark))
 
 
 @pytest.mark.slow
@@ -171,7 +166,7 @@ def test_a_digit_on_lined_paper_is_read_well_or_refused(test_digits, kind, pen, 
         lines = ndimage.gaussian_filter(lined(kind, left, width), 0.7)
         photo = photograph(test_digits[k], "even", np.random.default_rng(k), pen, lines)
         try:
-            found = read_digit(png(photo))[0]
+            found = read_digit(image_bytes(photo))[0]
         except ValueError as problem:
             assert re.search("lines of the paper are as dark|no visible digit", str(problem))
             assert 1 - left > pen / 4, "a pen that is much darker than the lines is read"
@@ -181,20 +176,20 @@ def test_a_digit_on_lined_paper_is_read_well_or_refused(test_digits, kind, pen, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("value", [0, 90, 255])
-def test_an_empty_picture_is_said_to_be_empty(value):
+def test_an_empty_image_is_said_to_be_empty(value):
     rng = np.random.default_rng(5)
     for grey in (np.full((300, 400), value), value + rng.normal(0, 5, (300, 400)), value * (0.7 + 0.3 * _X)):
         with pytest.raises(ValueError, match="there is no visible digit in 'the image'"):
-            read_digit(png(np.asarray(grey).clip(0, 255).astype(np.uint8)))
+            read_digit(image_bytes(np.asarray(grey).clip(0, 255).astype(np.uint8)))
 
 
-def test_hostile_pictures_are_refused_as_ever():
-    for content in (b"", b"hello", bytes(archives.MAX_FILE_BYTES + 1), png(np.zeros((5, 5), np.uint8))[:40]):
+def test_hostile_images_are_refused_as_ever():
+    for content in (b"", b"hello", bytes(archives.MAX_FILE_BYTES + 1), image_bytes(np.zeros((5, 5), np.uint8))[:40]):
         with pytest.raises(ValueError, match=r"'?cat\.png"):
             read_digit(content, "cat.png")
     for shape in ((1, 1), (1, 3000), (2, 2)):
         with pytest.raises(ValueError, match="no visible digit"):
-            read_digit(png(np.full(shape, 7, np.uint8)))
+            read_digit(image_bytes(np.full(shape, 7, np.uint8)))
 
 
 @pytest.mark.slow
@@ -206,7 +201,9 @@ def test_a_shipped_model_knows_photographed_digits(test_digits):
     data = load(DataConfig())
     codes = run.encode(data.test.images.astype(np.float32) / 255)
     rng = np.random.default_rng(6)
-    shown = np.stack([read_digit(png(photograph(d, "from the left", rng))) for d in test_digits[:12]]) / np.float32(255)
+    shown = np.stack(
+        [read_digit(image_bytes(photograph(d, "from the left", rng))) for d in test_digits[:12]]
+    ) / np.float32(255)
     nearest = np.linalg.norm(run.encode(shown)[:, None] - codes[None], axis=2).argsort(1)[:, :5]
     votes = np.array([np.bincount(v, minlength=10).argmax() for v in data.test.labels[nearest]])
     assert (votes == data.test.labels[:12]).mean() > 0.8

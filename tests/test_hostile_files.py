@@ -138,9 +138,9 @@ def test_a_pickle_in_place_of_arrays_is_refused_unread(packed, tmp_path, which):
     state_json = json.loads(files[f"{name}/state.json"])
     for content in (out.getvalue(), pickle.dumps(Bomb())):
         state_json["checksums"][which] = hashlib.sha256(content).hexdigest()
-        spoilt = files | {f"{name}/{which}": content, f"{name}/state.json": json.dumps(state_json).encode()}
+        damaged = files | {f"{name}/{which}": content, f"{name}/state.json": json.dumps(state_json).encode()}
         with pytest.raises(ValueError, match="safetensors"):
-            run_archive.unpack(zipped(spoilt.items()))
+            run_archive.unpack(zipped(damaged.items()))
     assert not checkpoints.list_runs()
 
 
@@ -172,18 +172,18 @@ PICTURES = {kind: picture(kind) for kind in pictures.formats() if kind != "HEIF"
 @settings(max_examples=200, **FUZZ)
 @given(st.sampled_from(list(PICTURES)), st.integers(0, 10**6), st.binary(max_size=8), st.booleans(), st.booleans())
 @pytest.mark.filterwarnings("ignore")
-def test_a_picture_is_one_or_a_sentence(kind, at, content, cut, digit):
+def test_an_image_opens_or_is_refused_in_a_sentence(kind, at, content, cut, digit):
     whole = PICTURES[kind]
     at %= len(whole)
-    spoilt = whole[:at] + content + (b"" if cut else whole[at + len(content) :])
+    damaged = whole[:at] + content + (b"" if cut else whole[at + len(content) :])
     try:
-        read = (handwriting.read_digit if digit else pictures.read_picture)(spoilt, name=MARK)
+        read = (handwriting.read_digit if digit else pictures.read_picture)(damaged, name=MARK)
     except ValueError as problem:
         return one_sentence(problem)
     assert read.shape == (1, 28, 28) and read.dtype == np.uint8
 
 
-def test_zips_of_pictures_with_any_names(tmp_path, monkeypatch):
+def test_zips_of_images_with_any_names(tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
 
     @settings(max_examples=80, **FUZZ)
@@ -202,7 +202,7 @@ def test_zips_of_pictures_with_any_names(tmp_path, monkeypatch):
     assert {f.rpartition("/")[0] for f in written(tmp_path)} == {"data/images"}
 
 
-def test_stored_pictures_have_a_limit_in_all(tmp_path, monkeypatch):
+def test_stored_images_have_a_limit_in_all(tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
     pair = zipped([("1.png", PICTURES["PNG"]), ("2.png", PICTURES["BMP"])])
     assert datasets.store_upload(pair, "one.zip")

@@ -8,9 +8,10 @@ import zlib
 
 import numpy as np
 import pytest
+from file_helpers import load_images, notes_of, random_image, write_files, zip_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_incoming import FUZZ, GOOD, bring, lay, pack, photo, said
+from test_incoming import FUZZ, GOOD
 from test_incoming_pixels import dim
 
 from aevae.datasets import archives, folders, images, read_picture
@@ -21,7 +22,7 @@ from aevae.datasets import archives, folders, images, read_picture
 def tree(**parts: dict[str, int]) -> dict:
     """part="0:3 1:2": in the folder `part` three pictures of class 0 and two of class 1."""
     return {
-        f"{part.replace('__', ' ')}/{c}/{k}.png": photo(zlib.crc32(f"{part}{c}{k}".encode()))
+        f"{part.replace('__', ' ')}/{c}/{k}.png": random_image(zlib.crc32(f"{part}{c}{k}".encode()))
         for part, classes in parts.items()
         for c, count in classes.items()
         for k in range(count)
@@ -45,8 +46,10 @@ SPLITS = {
 @pytest.mark.parametrize("outer", ["", "my data/"])
 def test_a_split_is_kept_and_said(tmp_path, kind, outer):
     members, train, test = SPLITS[kind]
-    for place in (members, pack(members)):
-        data = bring(tmp_path, {outer + k: v for k, v in members.items()} if outer and place is members else place)
+    for place in (members, zip_bytes(members)):
+        data = load_images(
+            tmp_path, {outer + k: v for k, v in members.items()} if outer and place is members else place
+        )
         assert data.classes == ("0", "1") and (len(data.train), len(data.test)) == (train, test)
         assert np.bincount(data.test.labels).tolist() == [2, 1]
         expected = {n: read_picture(v, invert=False) for n, v in members.items()}
@@ -55,41 +58,43 @@ def test_a_split_is_kept_and_said(tmp_path, kind, outer):
         ]
         wanted = {v.tobytes() for n, v in expected.items() if n.split("/")[0] in tested}
         assert {x.tobytes() for x in data.test.images} == wanted
-        assert "taken as a split" in said(data) and f"{test} of" in said(data)
+        assert "taken as a split" in notes_of(data) and f"{test} of" in notes_of(data)
 
 
 def test_a_split_below_the_classes_and_one_without_classes(tmp_path):
-    below_classes = {f"{c}/{p}/{k}.png": photo(k + 50 * (c == "dog") + 9 * (p == "test")) for c in ("cat", "dog")
+    below_classes = {f"{c}/{p}/{k}.png": random_image(k + 50 * (c == "dog") + 9 * (p == "test")) for c in ("cat", "dog")
                      for p, n in (("train", 4), ("test", 2)) for k in range(n)}  # fmt: skip
-    data = bring(tmp_path, below_classes)
+    data = load_images(tmp_path, below_classes)
     assert data.classes == ("cat", "dog") and (len(data.train), len(data.test)) == (8, 4)
-    plain = {f"train/{k}.png": photo(k) for k in range(5)} | {f"test/{k}.png": photo(50 + k) for k in range(2)}
-    data = bring(tmp_path, plain)
+    plain = {f"train/{k}.png": random_image(k) for k in range(5)} | {
+        f"test/{k}.png": random_image(50 + k) for k in range(2)
+    }
+    data = load_images(tmp_path, plain)
     assert data.classes == ("pictures",) and (len(data.train), len(data.test)) == (5, 2)
-    loose = bring(tmp_path, SPLITS["train and test"][0] | {"overview.png": photo(77)})
+    loose = load_images(tmp_path, SPLITS["train and test"][0] | {"overview.png": random_image(77)})
     assert loose.classes == ("0", "1") and len(loose.train) + len(loose.test) == 12
-    assert "1 images beside these folders are left out" in said(loose)
+    assert "1 images beside these folders are left out" in notes_of(loose)
 
 
 def test_a_train_is_a_class_where_it_is_one(tmp_path):
-    vehicles = {f"{c}/{k}.png": photo(ord(c[0]) + k) for c in ("train", "bus", "car") for k in range(3)}
-    data = bring(tmp_path, vehicles)
+    vehicles = {f"{c}/{k}.png": random_image(ord(c[0]) + k) for c in ("train", "bus", "car") for k in range(3)}
+    data = load_images(tmp_path, vehicles)
     assert data.classes == ("bus", "car", "train") and not data.notes
-    data = bring(tmp_path, tree(train1={"0": 3}, train2={"0": 2}))
-    assert data.classes == ("train1", "train2") and "'train1' and 'train2' are taken as classes" in said(data)
-    data = bring(tmp_path, vehicles | {f"test/{k}.png": photo(200 + k) for k in range(3)})
-    assert data.classes == ("bus", "car", "test", "train") and "taken as classes" in said(data)
+    data = load_images(tmp_path, tree(train1={"0": 3}, train2={"0": 2}))
+    assert data.classes == ("train1", "train2") and "'train1' and 'train2' are taken as classes" in notes_of(data)
+    data = load_images(tmp_path, vehicles | {f"test/{k}.png": random_image(200 + k) for k in range(3)})
+    assert data.classes == ("bus", "car", "test", "train") and "taken as classes" in notes_of(data)
 
 
 def test_what_was_done_in_reading_is_part_of_the_identity(tmp_path):
     """Read in another way (as by an older program), the same bytes are another data set."""
     for members in (SPLITS["train and test"][0], GOOD | {"notes.txt": b"x"}, dim("mask")):
-        found = bring(tmp_path, members)
-        with archives.open_source(lay(tmp_path / found.digest, members)) as incoming:
+        found = load_images(tmp_path, members)
+        with archives.open_source(write_files(tmp_path / found.digest, members)) as incoming:
             keys = [images._file_key(f.name, f.read()) for f in incoming.files if f.name != "notes.txt"]
         plainly = hashlib.sha256(b"".join(map(bytes.fromhex, keys))).hexdigest()[:12]
         assert found.digest != plainly and found.notes
-    assert bring(tmp_path, members).digest == found.digest
+    assert load_images(tmp_path, members).digest == found.digest
 
 
 # -- names -----------------------------------------------------------------------------------------------------------
@@ -98,7 +103,7 @@ def test_what_was_done_in_reading_is_part_of_the_identity(tmp_path):
 def raw_names(members: dict[bytes, bytes]) -> bytes:
     """A zip whose names are these bytes, without the flag that says UTF-8, as systems of old write them."""
     stand_ins = {f"{k:02}".encode() + b"x" * (len(name) - 2): name for k, name in enumerate(members)}
-    data = pack({stand_in.decode(): members[name] for stand_in, name in stand_ins.items()}, zipfile.ZIP_STORED)
+    data = zip_bytes({stand_in.decode(): members[name] for stand_in, name in stand_ins.items()}, zipfile.ZIP_STORED)
     for stand_in, name in stand_ins.items():
         for head in (b"PK\3\4", b"PK\1\2"):
             skip = {b"PK\3\4": 30, b"PK\1\2": 46}[head]
@@ -137,36 +142,36 @@ LETTERS = {  # classes of one letter, and the code page of Windows' own zips whe
 def test_names_that_do_not_say_how_they_are_written(tmp_path, page, more):
     classes, guessed = WRITTEN[page]
     classes = tuple(sorted((*classes, more) if more else classes))
-    members = {f"{c}/{k}.png": photo(20 * i + k) for i, c in enumerate(classes) for k in range(3)}
-    data = bring(tmp_path, raw_names({name.encode(page): content for name, content in members.items()}))
+    members = {f"{c}/{k}.png": random_image(20 * i + k) for i, c in enumerate(classes) for k in range(3)}
+    data = load_images(tmp_path, raw_names({name.encode(page): content for name, content in members.items()}))
     assert data.classes == classes
-    assert (f"read as {guessed}" in said(data)) if guessed else not data.notes
-    assert data.digest == bring(tmp_path, members).digest == bring(tmp_path, pack(members)).digest
+    assert (f"read as {guessed}" in notes_of(data)) if guessed else not data.notes
+    assert data.digest == load_images(tmp_path, members).digest == load_images(tmp_path, zip_bytes(members)).digest
 
 
 @pytest.mark.parametrize("classes", LETTERS, ids="".join)
 def test_letters_as_classes(tmp_path, classes):
-    members = {f"{c}/{k}.png": photo(20 * i + k) for i, c in enumerate(classes) for k in range(3)}
+    members = {f"{c}/{k}.png": random_image(20 * i + k) for i, c in enumerate(classes) for k in range(3)}
     zipped = raw_names({name.encode(LETTERS[classes]): content for name, content in members.items()})
-    assert bring(tmp_path, zipped).classes == tuple(sorted(classes))
+    assert load_images(tmp_path, zipped).classes == tuple(sorted(classes))
 
 
 def test_words_of_western_europe_in_the_code_page_of_windows(tmp_path):
-    members = {f"{c}/{k}.png": photo(k + len(c)) for c in ("Möwe", "été", "niño") for k in range(3)}
-    data = bring(tmp_path, raw_names({name.encode("cp1252"): content for name, content in members.items()}))
+    members = {f"{c}/{k}.png": random_image(k + len(c)) for c in ("Möwe", "été", "niño") for k in range(3)}
+    data = load_images(tmp_path, raw_names({name.encode("cp1252"): content for name, content in members.items()}))
     assert data.classes == ("Möwe", "niño", "été")
 
 
-def test_a_name_that_is_told_beside_is_taken(tmp_path):
+def test_a_name_in_the_unicode_field_is_used(tmp_path):
     raw, name = b"\xc4\xe3\xba\xc3/1.png", "你好/1.png"
-    data = raw_names({raw: photo(1), b"x/2.png": photo(2)})
+    data = raw_names({raw: random_image(1), b"x/2.png": random_image(2)})
     field = struct.pack("<HHBI", 0x7075, 5 + len(name.encode()), 1, zlib.crc32(raw)) + name.encode()
     at = data.index(b"PK\1\2")
     data = bytearray(data[: at + 46 + len(raw)] + field + data[at + 46 + len(raw) :])
     data[at + 30 : at + 32] = struct.pack("<H", len(field))
     end = data.rindex(b"PK\5\6")
     data[end + 12 : end + 16] = struct.pack("<I", struct.unpack_from("<I", data, end + 12)[0] + len(field))
-    found = bring(tmp_path, bytes(data))
+    found = load_images(tmp_path, bytes(data))
     assert found.classes == ("x", "你好") and not found.notes
 
 
@@ -175,40 +180,40 @@ FOLDERS = (*SIGNS, "a" * 70 + "1", "a" * 70 + "2", "long" * 20 + "1" + "long" * 
 
 
 def test_marks_symbols_and_long_names_stay_apart(tmp_path):
-    members = {f"{c}/{k}.png": photo(20 * i + k) for i, c in enumerate(FOLDERS) for k in range(2)}
-    titles = bring(tmp_path, members).classes
+    members = {f"{c}/{k}.png": random_image(20 * i + k) for i, c in enumerate(FOLDERS) for k in range(2)}
+    titles = load_images(tmp_path, members).classes
     assert len(set(titles)) == len(FOLDERS) and {"क", "कि", "की", "デ", "テ", "🐱", "👩\u200d🔬", "50%"} <= set(titles)
     assert {"＜5", "＞5"} <= set(titles), "seen, and no markup"
     assert all(len(title) <= 66 for title in titles)
 
 
 def test_macos_and_linux_write_the_same_names(tmp_path):
-    members = {f"{c}/{k}.png": photo(20 * i + k) for i, c in enumerate(("é", "デ", "한")) for k in range(2)}
+    members = {f"{c}/{k}.png": random_image(20 * i + k) for i, c in enumerate(("é", "デ", "한")) for k in range(2)}
     nfd = {unicodedata.normalize("NFD", name): content for name, content in members.items()}
     assert set(nfd) != set(members)
-    one, *others = (bring(tmp_path, m) for m in (members, nfd, pack(members), pack(nfd)))
-    finder = bring(tmp_path, raw_names({name.encode(): content for name, content in nfd.items()}))
+    one, *others = (load_images(tmp_path, m) for m in (members, nfd, zip_bytes(members), zip_bytes(nfd)))
+    finder = load_images(tmp_path, raw_names({name.encode(): content for name, content in nfd.items()}))
     for other in (*others, finder):
         assert other.digest == one.digest and other.classes == one.classes == ("é", "デ", "한")
 
 
 def test_folders_with_equal_names_become_one_and_it_is_said(tmp_path):
     one, other = "é", unicodedata.normalize("NFD", "é")
-    twins = {f"{one}/1.png": photo(1), f"{other}/2.png": photo(2), "b/1.png": photo(3)}
-    for members in (twins, pack(twins)):
-        data = bring(tmp_path, members)
-        assert data.classes == ("b", "é") and "two folders are called 'é'" in said(data)
+    twins = {f"{one}/1.png": random_image(1), f"{other}/2.png": random_image(2), "b/1.png": random_image(3)}
+    for members in (twins, zip_bytes(twins)):
+        data = load_images(tmp_path, members)
+        assert data.classes == ("b", "é") and "two folders are called 'é'" in notes_of(data)
     with archives.open_source(twins, "folder") as incoming:
         assert len(incoming.files) == 3 and incoming.notes
-    equal = twins | {f"{other}/1.png": photo(4)}
-    for source in (equal, pack(equal), lay(tmp_path / "twins", equal)):
+    equal = twins | {f"{other}/1.png": random_image(4)}
+    for source in (equal, zip_bytes(equal), write_files(tmp_path / "twins", equal)):
         with pytest.raises(ValueError, match="' twice"), archives.open_source(source, "it"):
             pass
 
 
 def test_a_number_that_begins_with_its_point_is_a_class(tmp_path):
-    members = {f"{c}/{k}.png": photo(20 * i + k) for i, c in enumerate((".5", "1", ".git")) for k in range(2)}
-    assert bring(tmp_path, members).classes == bring(tmp_path, pack(members)).classes == (".5", "1")
+    members = {f"{c}/{k}.png": random_image(20 * i + k) for i, c in enumerate((".5", "1", ".git")) for k in range(2)}
+    assert load_images(tmp_path, members).classes == load_images(tmp_path, zip_bytes(members)).classes == (".5", "1")
 
 
 FOLDER = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=90)

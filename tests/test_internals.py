@@ -80,7 +80,7 @@ def test_without_the_runtime_the_caches_are_absent(has_instance, empty_store, mo
     assert internals.caches() == [] and "aevae_cache_bytes{" not in metrics()
 
 
-def test_the_server_is_told_from_a_session_without_the_function_that_says_it():
+def test_the_server_is_distinguished_from_a_session_without_the_private_function():
     code = "from aevae.ui import internals\ninternals.st = None\nimport app\nprint(type(app.app).__name__)"
     done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, encoding="utf-8")
     assert done.stdout.strip() == "App", done.stderr[-2000:]

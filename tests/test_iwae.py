@@ -2,30 +2,21 @@
 
 import pytest
 import torch
+from model_helpers import random_images, rng, small_model
 
 from aevae import datasets, losses
 from aevae.config import DataConfig, TrainConfig, build
-from aevae.models import build_model, family_class
+from aevae.models import family_class
 from aevae.training.trainer import Trainer, TrainingData
 
 CPU = torch.device("cpu")
 DIGITS = datasets.load(DataConfig("mnist-5k")).train.images[::13][:200]
 
 
-def make(family="iwae", seed=1, **options):
-    return build_model(family_class(family).Config(**{"latent_dim": 4, "hidden": 24} | options), seed)
-
-
-def digits(n=6):
-    return torch.rand(n, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 def trained(family, **options):
-    trainer = Trainer(make(family, **options), TrainingData(DIGITS, DIGITS[:50]), TrainConfig(3, 40, 3e-3), 0, CPU)
+    trainer = Trainer(
+        small_model(family, **options), TrainingData(DIGITS, DIGITS[:50]), TrainConfig(3, 40, 3e-3), 0, CPU
+    )
     assert trainer.fit()
     return trainer
 
@@ -44,7 +35,7 @@ def test_more_draws_a_tighter_bound():
     bounds, elbos = [], []
     with torch.no_grad():
         for k in (1, 5, 50):
-            same = make(samples=k)
+            same = small_model("iwae", samples=k)
             same.load_state_dict(model.state_dict())
             terms = [same.loss(x, generator=rng(s)).terms for s in range(20)]
             bounds.append(float(torch.stack([t["iwae"] for t in terms]).mean()))
@@ -56,7 +47,7 @@ def test_more_draws_a_tighter_bound():
 
 def test_the_log_of_a_mean_not_the_mean_of_logs():
     """Spot the mistake 7. Of the same draws the one is above the other, unless all weigh the same."""
-    model, x = make(samples=8), digits()
+    model, x = small_model("iwae", samples=8), random_images()
     mu, logvar = model.posterior(x)
     z = model.reparameterize(mu, logvar, rng())
     log_w = model.log_weights(model.nll_of(x, z), z, mu, logvar)
@@ -67,31 +58,31 @@ def test_the_log_of_a_mean_not_the_mean_of_logs():
 
 def test_draws_are_decoded_one_after_another():
     """A trap: K draws of every picture at once, 784 numbers each, do not fit into memory. No gradient, no K-fold."""
-    model, rows = make(samples=50), []
+    model, rows = small_model("iwae", samples=50), []
     model.decoder.register_forward_hook(lambda module, inputs, output: rows.append(len(output)))
     with torch.inference_mode():
-        terms = model.loss(digits(20), generator=rng()).terms
+        terms = model.loss(random_images(20), generator=rng()).terms
     assert rows == [20] * 50
     assert torch.isfinite(terms["iwae"])
 
 
 def test_hopeless_weights_stay_finite():
     """Weights e^-100000 have a logarithm all the same."""
-    model = make(samples=5)
+    model = small_model("iwae", samples=5)
     with torch.no_grad():
         model.decoder[2].bias.fill_(400.0)
-    loss = model.loss(digits(), generator=rng())
+    loss = model.loss(random_images(), generator=rng())
     loss.total.backward()
     assert torch.isfinite(loss.total) and all(torch.isfinite(p.grad).all() for p in model.parameters())
 
 
 def test_without_a_generator_z_is_mu():
-    assert make(samples=9).loss(digits()).total == make("vae").loss(digits()).total
+    assert small_model("iwae", samples=9).loss(random_images()).total == small_model("vae").loss(random_images()).total
 
 
 def test_another_prior():
     """The closed KL and the weights know the same prior: their means agree."""
-    model, x = make(samples=2, prior_std=0.4), digits()
+    model, x = small_model("iwae", samples=2, prior_std=0.4), random_images()
     with torch.no_grad():
         mu, logvar = model.posterior(x)
         kl = model.kl_per_dim(mu, logvar).sum(1)

@@ -6,24 +6,12 @@ import threading
 
 import pytest
 from conftest import tiny_config
+from job_helpers import job_state
 
 from aevae.queue import jobs, queuefile
 from aevae.queue.errors import user_message
 from aevae.queue.worker import Worker
 from aevae.store import checkpoints
-
-
-def long_config(seed=0):
-    """Far more epochs than a test waits for."""
-    return tiny_config("vae", epochs=1000, limit=400, seed=seed)
-
-
-def state(number):
-    return jobs.get(number).state
-
-
-def step(number) -> int:
-    return jobs.get(number).progress.get("step", -1)
 
 
 def test_the_same_run_is_queued_once(empty_store):
@@ -44,7 +32,7 @@ def test_cancel_queued(empty_store):
     job = jobs.submit(tiny_config("ae"))
     jobs.cancel(job.id)
     Worker(once=True).run()
-    assert state(job.id) == "cancelled"
+    assert job_state(job.id) == "cancelled"
     assert checkpoints.list_runs() == []
 
 
@@ -128,7 +116,7 @@ def test_a_queue_of_version_1_goes_on(empty_store):
     assert (job.run, job.state, job.pace) == (config.name, "queued", "go")
     assert old.execute("PRAGMA user_version").fetchone() == (len(queuefile.MIGRATIONS),)
     Worker(once=True).run()
-    assert state(job.id) == "done"
+    assert job_state(job.id) == "done"
 
 
 def test_a_queue_of_a_later_version_is_left_alone(empty_store):

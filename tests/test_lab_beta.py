@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from conftest import module_of
+from page_helpers import sent_to_module
 from streamlit.testing.v1 import AppTest
 
 from aevae import datasets
-from aevae.browser.blob import unpack
 from aevae.config import DataConfig
 from aevae.metrics.evidence import evidence
 from aevae.store import bundles
@@ -21,12 +20,6 @@ def app(monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
     return AppTest.from_file("../app.py", default_timeout=120)
-
-
-def parcel(app: AppTest) -> tuple[dict, dict]:
-    found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
-    ((header, arrays),) = [each for each in found if module_of(each[0]) == "beta"]
-    return header["spec"], arrays
 
 
 def test_rounding_keeps_a_matrix_within_half_a_step_of_its_row():
@@ -63,7 +56,7 @@ def test_stored_numbers_are_those_of_the_models_as_they_are_read(name):
         assert member.config.data.leave_out_5k, "the shown digits were left out"
 
 
-def test_a_higher_price_buys_fewer_nats_and_a_worse_picture():
+def test_a_higher_price_buys_fewer_nats_and_a_worse_image():
     members = list(bundles.load("beta").values())
     betas, kl, recon = (
         np.array([get(m) for m in members])
@@ -78,20 +71,20 @@ def test_a_higher_price_buys_fewer_nats_and_a_worse_picture():
 def test_the_walks_are_those_of_the_models(app):
     app.switch_page(PAGE).run()
     assert not app.exception
-    spec, arrays = parcel(app)
+    spec, arrays = sent_to_module(app, "beta")
     assert spec["frames"][0]["label"] == "β = 0.1" and spec["frame"] == 4
     pictures = arrays["images"]
     assert pictures.shape == (7, 9, 9, 784)
     moves = pictures.astype(int).std(axis=2).mean(axis=(2,))  # (F, rows): how much a row changes
     assert np.median(moves[6, 1:]) < 0.2 * np.median(moves[0, 1:]), "at β = 16 most rows stand still"
     digit = app.number_input(key="digit").set_value(3).run()
-    assert not np.array_equal(parcel(digit)[1]["images"], arrays["images"])
+    assert not np.array_equal(sent_to_module(digit, "beta")[1]["images"], arrays["images"])
 
 
 def test_address_and_toggle(app):
     app.query_params["beta_at"] = "6"
     app.switch_page(PAGE).run()
-    assert parcel(app)[0]["frame"] == 6
+    assert sent_to_module(app, "beta")[0]["frame"] == 6
     assert any(m.value.startswith("β = 16:") for m in app.markdown)
     few = app.get("plotly_chart")[0].proto.spec
     app.toggle(key="beta_runs").set_value(True).run()

@@ -2,36 +2,20 @@
 
 import numpy as np
 import pytest
-from conftest import module_of, open_page
+from page_helpers import sent_to_module
 from pretend import Mounted
 from sklearn.decomposition import PCA
-from streamlit.testing.v1 import AppTest
 
 from aevae import datasets
-from aevae.browser.blob import unpack
 from aevae.config import DataConfig
 from aevae.queue import jobs
 
 PAGE = "pages/autoencoders/01_bottleneck.py"
 
 
-@pytest.fixture
-def page(monkeypatch, tmp_path):
-    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
-    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
-    return open_page(PAGE)
-
-
-def parcel(app: AppTest, module: str = "bottleneck") -> tuple[dict, dict]:
-    found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
-    ((header, arrays),) = [each for each in found if module_of(each[0]) == module]
-    return header["spec"], arrays
-
-
 @pytest.mark.slow
 def test_the_browser_gets_pca_and_the_runs(page):
-    spec, arrays = parcel(page)
+    spec, arrays = sent_to_module(page, "bottleneck")
     data = datasets.load(DataConfig("mnist-5k"))
     pca = PCA(64, svd_solver="full").fit(data.train.images.reshape(-1, 784) / 255)
     shown = arrays["digits"].reshape(10, 784)
@@ -74,21 +58,21 @@ def test_the_link_says_how_many_numbers(page, asked, kept):
     del page.session_state["kept"], page.session_state["address_visit"]  # somebody else comes
     page.query_params["kept"] = asked
     page.run()
-    assert parcel(page)[0]["k"] == kept
+    assert sent_to_module(page, "bottleneck")[0]["k"] == kept
     said = page.query_params.get("kept", "2")  # a default stands in no address
     assert said in (str(kept), [str(kept)])
 
 
 def test_the_plane_of_two_numbers_is_at_the_place_of_the_address(page):
-    spec, arrays = parcel(page, "latent_plane")
+    spec, arrays = sent_to_module(page, "latent_plane")
     assert spec["run"].startswith("ae-") and spec["dims"] == [0, 1] and spec["behind"] == "codes"
     assert np.allclose(arrays["z"], arrays["codes"].astype(float).mean(0), atol=0.1) and not arrays["image"].size
     page.session_state["hole_x"], page.session_state["hole_y"] = 1.5, float(arrays["low"][1]) - 100
     page.run()
-    assert np.allclose(parcel(page, "latent_plane")[1]["z"], [1.5, arrays["low"][1]])
+    assert np.allclose(sent_to_module(page, "latent_plane")[1]["z"], [1.5, arrays["low"][1]])
     assert page.query_params["hole_x"] in ("1.5", ["1.5"])
     page.segmented_control(key="behind").set_value("pictures").run()
-    assert parcel(page, "latent_plane")[0]["behind"] == "pictures"
+    assert sent_to_module(page, "latent_plane")[0]["behind"] == "pictures"
 
 
 def test_what_the_plane_sends_is_believed_only_if_it_is_a_place(monkeypatch, page):

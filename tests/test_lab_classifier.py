@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from conftest import module_of, open_page
-from streamlit.testing.v1 import AppTest
+from conftest import open_page
+from page_helpers import sent_to_module
 
 from aevae import datasets
-from aevae.browser.blob import unpack
 from aevae.config import DataConfig
 from aevae.metrics import class_densities as densities
 from aevae.store import bundles
@@ -19,19 +18,6 @@ PAGE = "pages/variational/05_classifier.py"
 def digits():
     test = datasets.load(DataConfig("mnist-5k")).test
     return test.images.reshape(len(test.images), -1).astype(np.float32) / 255, test.labels
-
-
-@pytest.fixture
-def page(monkeypatch, tmp_path):
-    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
-    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    return open_page(PAGE)
-
-
-def parcel(app: AppTest) -> tuple[dict, dict]:
-    found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
-    ((header, arrays),) = [each for each in found if module_of(each[0]) == "classifier"]
-    return header["spec"], arrays
 
 
 def test_with_the_mean_as_code_scores_are_the_models_own_bound(digits):
@@ -84,7 +70,7 @@ def test_the_known_failure_black_is_more_probable_than_digits(digits):
     assert densities.scores(net, chaos, noise).max() < real.min()
 
 
-def test_strange_pictures():
+def test_strange_images():
     x, other = np.zeros((1, 28, 28), np.float32), np.ones((1, 28, 28), np.float32)
     x[0, 0, 3] = 1
     assert densities.strange("digit", x, other) is x and densities.strange("negative", x, other).sum() == 783
@@ -100,19 +86,19 @@ def test_strange_pictures():
 @pytest.mark.slow
 def test_every_control_changes_what_it_says(page):
     assert not page.exception
-    spec, arrays = parcel(page)
+    spec, arrays = sent_to_module(page, "classifier")
     assert tuple(arrays["w1"].shape) == (10, 24, 784)
     assert len(spec["usual"]) == 10 and spec["draws"] == 4
     page.pills(key="picture_kind").set_value("black").run()
-    dark, changed = parcel(page)
+    dark, changed = sent_to_module(page, "classifier")
     assert not changed["x"].any() and dark["key"] != spec["key"]
     page.pills(key="picture_kind").set_value("digit").run()
     page.number_input(key="digit").set_value(3).run()
-    assert not np.allclose(parcel(page)[1]["x"], arrays["x"])
+    assert not np.allclose(sent_to_module(page, "classifier")[1]["x"], arrays["x"])
 
 
 def test_the_address_brings_the_draws_back(monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
     app = open_page(PAGE, class_draws="9")
-    assert parcel(app)[0]["draws"] == 9 and any("R = 9" in m.value for m in app.markdown)
+    assert sent_to_module(app, "classifier")[0]["draws"] == 9 and any("R = 9" in m.value for m in app.markdown)

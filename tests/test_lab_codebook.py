@@ -1,30 +1,22 @@
 """The lab Codebook: maps of numbers with known answers, and a page whose controls do what they say."""
 
+import functools
+
 import numpy as np
 import pytest
-from conftest import open_page
+from page_helpers import image_urls, open_checked_page
 from pretend import Mounted
-from streamlit.testing.v1 import AppTest
 
 from aevae.latent import codebook
 from aevae.ui.shared import cached
 
 PAGE = "pages/beyond/01_codebook.py"
+page = functools.partial(open_checked_page, PAGE)
 
 
 @pytest.fixture(scope="module")
 def runs() -> dict:
     return {family: cached.run(cached.finished((family,))[0].name) for family in ("vq_vae", "vq_vae2")}
-
-
-def page(**query: str) -> AppTest:
-    at = open_page(PAGE, **query)
-    assert not at.exception
-    return at
-
-
-def images(at: AppTest) -> list[str]:
-    return [image.url for element in at.get("image") for image in element.proto.imgs]
 
 
 def test_perplexity_and_use():
@@ -41,7 +33,7 @@ def test_edits_as_text():
     assert [codebook.read_edits(bad, 49, 128) for bad in ("", "x", "1:2,", "-1:2")] == [[]] * 4
 
 
-def test_a_picture_through_its_map_is_its_reconstruction(runs):
+def test_an_image_through_its_map_is_its_reconstruction(runs):
     x = cached.shown_digits()[0][:3]
     for run in runs.values():
         maps = codebook.indices(run, x)
@@ -101,16 +93,16 @@ def test_the_map_follows_digit_and_address(monkeypatch):
     assert browser.spec["edits"] == [] and not np.array_equal(browser.arrays["indices"], before)
 
 
-def test_each_control_changes_its_picture():
+def test_each_control_changes_its_image():
     at = page()
-    samples, swapped, alone = images(at)
+    samples, swapped, alone = image_urls(at)
     at.segmented_control(key="numbers").set_value("uniform").run()
-    uniform, *rest = images(at)
+    uniform, *rest = image_urls(at)
     assert uniform != samples and rest == [swapped, alone]
     at.number_input(key="maps_seed").set_value(1).run()
-    assert images(at)[0] != uniform
+    assert image_urls(at)[0] != uniform
     at.number_input(key="other").set_value(12).run()
-    assert images(at)[1] != swapped and images(at)[2] == alone
+    assert image_urls(at)[1] != swapped and image_urls(at)[2] == alone
     assert len(at.get("plotly_chart")) == 1
 
 
@@ -118,7 +110,7 @@ def test_without_a_browser_the_server_draws(monkeypatch):
     from aevae.ui.live import component
 
     monkeypatch.setattr(component, "trouble", lambda names, *, has_server_version: "No." if names else None)
-    plain, edited = images(page())[0], images(page(cells="24:3"))[0]
+    plain, edited = image_urls(page())[0], image_urls(page(cells="24:3"))[0]
     assert plain != edited
 
 

@@ -3,32 +3,17 @@
 import json
 
 import numpy as np
-import pytest
 import torch
-from conftest import module_of, open_page
+from page_helpers import sent_to_browser
 from streamlit.testing.v1 import AppTest
 
-from aevae.browser.blob import unpack
 from aevae.store import bundles
 
 PAGE = "pages/variational/03_collapse.py"
 
 
-@pytest.fixture
-def page(monkeypatch, tmp_path):
-    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
-    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    return open_page(PAGE)
-
-
 def chart(app: AppTest, place: int) -> dict:
     return json.loads(app.get("plotly_chart")[place].proto.spec)
-
-
-def parcel(app: AppTest) -> tuple[dict, dict]:
-    found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
-    ((header, arrays),) = [each for each in found if module_of(each[0]) == "collapse"]
-    return header, arrays
 
 
 def test_what_was_shipped_is_the_lesson():
@@ -43,7 +28,7 @@ def test_what_was_shipped_is_the_lesson():
     assert options["skips"]["skips"] and not options["plain"]["skips"]
 
 
-def test_a_collapsed_decoder_draws_one_picture():
+def test_a_collapsed_decoder_draws_one_image():
     model = bundles.load("collapse")["plain"].model()
     with torch.inference_mode():
         back = model.decode(torch.randn(20, 8, generator=torch.Generator().manual_seed(0)))
@@ -52,12 +37,12 @@ def test_a_collapsed_decoder_draws_one_picture():
 
 def test_the_remedy_changes_models_numbers_and_schedule(page):
     assert not page.exception
-    (plain, _arrays), flat = parcel(page), chart(page, 1)
+    (plain, _arrays), flat = sent_to_browser(page)["collapse"], chart(page, 1)
     assert [p["run"] for p in plain["programs"]] == ["lab.collapse.plain"] and plain["spec"]["titles"] == ["no remedy"]
     assert any("AU = **0** of 8" in m.value for m in page.markdown)
     page.segmented_control(key="remedy").set_value("skips").run()
     assert any("AU = **8** of 8" in m.value for m in page.markdown)
-    both = parcel(page)[0]
+    both = sent_to_browser(page)["collapse"][0]
     assert [p["run"] for p in both["programs"]] == ["lab.collapse.plain", "lab.collapse.skips"]
     assert both["spec"]["key"] != plain["spec"]["key"]
     page.segmented_control(key="remedy").set_value("warmup").run()
@@ -69,9 +54,9 @@ def test_over_training_and_the_digit(page):
     first = chart(page, 0)["layout"]["yaxis"]["title"]["text"]
     page.segmented_control(key="over").set_value("kl").run()
     assert chart(page, 0)["layout"]["yaxis"]["title"]["text"] != first
-    before = parcel(page)[1]
+    before = sent_to_browser(page)["collapse"][1]
     page.number_input(key="digit").set_value(3).run()
-    after = parcel(page)[1]
+    after = sent_to_browser(page)["collapse"][1]
     assert not np.allclose(after["x"], before["x"]) and np.allclose(after["eps"], before["eps"])
 
 
@@ -88,4 +73,7 @@ def test_the_server_draws_the_same_where_the_browser_cannot(page):
 def test_where_the_slider_stood_is_in_the_address(page):
     page.session_state["drawn_from"] = 40
     page.run()
-    assert parcel(page)[0]["spec"]["at"] == 40 and page.query_params["drawn_from"] in ("40", ["40"])
+    assert sent_to_browser(page)["collapse"][0]["spec"]["at"] == 40 and page.query_params["drawn_from"] in (
+        "40",
+        ["40"],
+    )

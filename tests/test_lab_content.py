@@ -1,26 +1,22 @@
 """The lab Content and style: evidence with known answers, and a page whose controls do what they say."""
 
+import functools
+
 import numpy as np
 import pytest
-from conftest import open_page
+from page_helpers import open_checked_page
 from pretend import Mounted
-from streamlit.testing.v1 import AppTest
 
 from aevae.latent import groups
 from aevae.ui.shared import cached
 
 PAGE = "pages/beyond/04_content.py"
+page = functools.partial(open_checked_page, PAGE)
 
 
 @pytest.fixture(scope="module")
 def run():
     return cached.run(cached.finished(("ml_vae",))[0].name)
-
-
-def page(**query: str) -> AppTest:
-    at = open_page(PAGE, **query)
-    assert not at.exception
-    return at
 
 
 def test_evidence_adds_up(run):

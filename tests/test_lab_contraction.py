@@ -3,29 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from conftest import module_of, open_page
-from streamlit.testing.v1 import AppTest
+from page_helpers import sent_to_browser, sent_to_module
 
-from aevae.browser.blob import unpack
 from aevae.latent import planes
 from aevae.metrics import tangent
-from aevae.queue import jobs
 from aevae.ui.shared import cached
 
 PAGE = "pages/autoencoders/04_contraction.py"
-
-
-@pytest.fixture
-def page(monkeypatch, tmp_path):
-    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
-    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
-    return open_page(PAGE)
-
-
-def parcels(app: AppTest) -> dict[str, tuple[dict, dict]]:
-    found = (unpack(element.proto.bytes) for element in app.get("bidi_component"))
-    return {module_of(header): (header["spec"], arrays) for header, arrays in found}
 
 
 def run_of(family: str, **wanted):
@@ -46,26 +30,26 @@ def test_what_is_felt_moves_the_code_and_what_is_not_does_not(page):
     assert np.square(values).sum() == pytest.approx(float(norm[0]), rel=1e-4)
     box = page.selectbox(key="felt_by")
     box.set_value(next(option for option in box.options if option.startswith("Contractive"))).run()
-    spec, arrays = parcels(page)["contraction"]
+    spec, arrays = sent_to_module(page, "contraction")
     shown = arrays["directions"].reshape(7, 784)
     assert np.allclose(np.abs((shown[:6] * directions[:6]).sum(1)), 1, atol=1e-3) and len(spec["names"]) == 7
     assert (shown.sum(1) >= 0).all()
 
 
 def test_model_and_digit_change_the_directions(page):
-    before = parcels(page)["contraction"][1]
+    before = sent_to_module(page, "contraction")[1]
     box = page.selectbox(key="felt_by")
     box.set_value(next(option for option in box.options if option.startswith("Contractive"))).run()
-    other = parcels(page)["contraction"][1]
+    other = sent_to_module(page, "contraction")[1]
     page.number_input(key="digit").set_value(41).run()
     assert not page.exception
-    third = parcels(page)["contraction"][1]
+    third = sent_to_module(page, "contraction")[1]
     assert not np.allclose(before["directions"], other["directions"])
     assert np.array_equal(before["x"], other["x"]) and not np.array_equal(other["x"], third["x"])
 
 
 def test_the_metric_is_what_small_steps_change(page):
-    spec, arrays = parcels(page)["contraction_geodesic"]
+    spec, arrays = sent_to_module(page, "contraction_geodesic")
     side, (x0, x1, y0, y1) = spec["side"], spec["box"]
     run = next(cached.run(r.name) for r in cached.finished() if r.name == spec["key"])
     metric = arrays["metric"].reshape(side, side, 3)
@@ -84,8 +68,13 @@ def test_the_address_restores_the_view(page):
         del page.session_state[key]
         page.query_params[key] = value
     page.run()
-    shown = parcels(page)
-    assert shown["contraction"][0]["push"] == -25 and shown["contraction_geodesic"][0]["ends"] == [300, 200, 850, 700]
+    shown = sent_to_browser(page)
+    assert shown["contraction"][0]["spec"]["push"] == -25 and shown["contraction_geodesic"][0]["spec"]["ends"] == [
+        300,
+        200,
+        850,
+        700,
+    ]
 
 
 def test_places():

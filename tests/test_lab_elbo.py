@@ -5,30 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import module_of, open_page
+from conftest import open_page
+from page_helpers import sent_to_module
 from streamlit.testing.v1 import AppTest
 
-from aevae.browser.blob import unpack
 from aevae.metrics.bound import bound
 from aevae.models import build_model, family_class
 from aevae.runs import load_run, shown_images
 
 PAGE = "pages/variational/01_elbo.py"
-
-
-@pytest.fixture
-def page(monkeypatch, tmp_path):
-    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
-    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    return open_page(PAGE)
-
-
-def parcels(app: AppTest) -> dict[str, tuple[dict, dict]]:
-    found = {}
-    for element in app.get("bidi_component"):
-        header, arrays = unpack(element.proto.bytes)
-        found[module_of(header)] = header["spec"], arrays
-    return found
 
 
 def table(app: AppTest) -> str:
@@ -71,34 +56,34 @@ def test_where_the_decoder_ignores_the_code_the_bound_is_exact():
     assert found.effective == pytest.approx(50, rel=1e-3)
 
 
-def test_model_and_digit_change_the_parcel_and_the_numbers(page):
+def test_model_and_digit_change_what_the_browser_receives_and_the_numbers(page):
     assert not page.exception
-    spec, arrays = parcels(page)["elbo"]
+    spec, arrays = sent_to_module(page, "elbo")
     assert len(arrays["mu"]) == 2 and arrays["eps"].size == 2 * spec["most"]
     first = table(page)
     page.number_input(key="digit").set_value(3).run()
     assert table(page) != first
-    other = parcels(page)["elbo"][1]
+    other = sent_to_module(page, "elbo")[1]
     assert not np.allclose(other["x"], arrays["x"])
     wide = next(o for o in page.selectbox(key="elbo_model").options if "d=20" in o)
     page.selectbox(key="elbo_model").set_value("vae-mnist-7797c7142785").run()
-    assert wide and len(parcels(page)["elbo"][1]["mu"]) == 20
+    assert wide and len(sent_to_module(page, "elbo")[1]["mu"]) == 20
 
 
 def test_the_target_changes_p(page):
-    assert len(parcels(page)["elbo_divergence"][0]["p"]) == 2
+    assert len(sent_to_module(page, "elbo_divergence")[0]["p"]) == 2
     page.segmented_control(key="target").set_value("narrow").run()
-    (part,) = parcels(page)["elbo_divergence"][0]["p"]
-    assert part == {"w": 1.0, "m": 0.0, "s": 0.01} and not parcels(page)["elbo_divergence"][0]["free"]
+    (part,) = sent_to_module(page, "elbo_divergence")[0]["p"]
+    assert part == {"w": 1.0, "m": 0.0, "s": 0.01} and not sent_to_module(page, "elbo_divergence")[0]["free"]
 
 
 def test_p_may_be_any_gaussian_and_the_address_knows_it(page):
     page.segmented_control(key="target").set_value("any").run()
-    spec, _arrays = parcels(page)["elbo_divergence"]
+    spec, _arrays = sent_to_module(page, "elbo_divergence")
     assert spec["free"] and spec["p"] == [{"w": 1.0, "m": 0.0, "s": 1.0}]
     page.session_state["p_mean"], page.session_state["p_spread"] = -1.5, 0.4
     page.run()
-    assert parcels(page)["elbo_divergence"][0]["p"] == [{"w": 1.0, "m": -1.5, "s": 0.4}]
+    assert sent_to_module(page, "elbo_divergence")[0]["p"] == [{"w": 1.0, "m": -1.5, "s": 0.4}]
     assert page.query_params["p_mean"] in ("-1.5", ["-1.5"]) and page.query_params["p_spread"] in ("0.4", ["0.4"])
 
 
@@ -106,5 +91,5 @@ def test_the_address_brings_the_hand_back(monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
     app = open_page(PAGE, q_a="1.5", q_draws="3", q_b="nan")
-    start = parcels(app)["elbo"][0]["start"]
+    start = sent_to_module(app, "elbo")[0]["start"]
     assert start == {"a": 1.5, "b": 0.0, "spread": 1.0, "draws": 3}

@@ -1,8 +1,10 @@
 """The lab Flow: warps with known answers, and a page whose controls do what they say."""
 
+import functools
+
 import numpy as np
 import pytest
-from conftest import open_page
+from page_helpers import open_checked_page
 from pretend import Mounted
 from streamlit.testing.v1 import AppTest
 
@@ -10,17 +12,12 @@ from aevae.latent import flows
 from aevae.ui.shared import cached
 
 PAGE = "pages/beyond/05_flow.py"
+page = functools.partial(open_checked_page, PAGE)
 
 
 @pytest.fixture(scope="module")
 def run():
     return cached.run(cached.finished(("flow_vae",), input="pair")[0].name)
-
-
-def page(**query: str) -> AppTest:
-    at = open_page(PAGE, **query)
-    assert not at.exception
-    return at
 
 
 def url(at: AppTest, place: int = 0) -> str:

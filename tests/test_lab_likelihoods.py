@@ -5,28 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import module_of, open_page
-from streamlit.testing.v1 import AppTest
+from conftest import open_page
+from page_helpers import sent_to_module
 
-from aevae.browser.blob import unpack
 from aevae.latent import components, linear_vae, pixels
 from aevae.store import bundles
 
 PAGE = "pages/variational/04_likelihoods.py"
 KINDS = ("bernoulli", "continuous_bernoulli", "gaussian", "gaussian_learned", "categorical")
-
-
-@pytest.fixture
-def page(monkeypatch, tmp_path):
-    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
-    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    return open_page(PAGE)
-
-
-def parcel(app: AppTest, module: str = "beta") -> tuple[dict, dict]:
-    found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
-    ((header, arrays),) = [each for each in found if module_of(each[0]) == module]
-    return header["spec"], arrays
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -101,16 +87,16 @@ def test_the_linear_vae_is_probabilistic_pca():
 
 def test_the_browser_gets_five_decoders_of_the_chosen_digit(page):
     assert not page.exception
-    spec, arrays = parcel(page, "likelihoods")
+    spec, arrays = sent_to_module(page, "likelihoods")
     assert [model["kind"] for model in spec["models"]] == [KINDS[0], KINDS[1], "gaussian", "gaussian", "categorical"]
     assert spec["models"][2]["variance"] == pytest.approx(0.5) and spec["models"][3]["variance"] < 0.1
     assert spec["models"][4]["count"] == 4 and spec["shown"] == [0, 1, 2, 3, 4] and len(spec["dims"]) == 3
     page.selectbox(key="likelihood").set_value("gaussian_learned").run()
-    one, _arrays = parcel(page, "likelihoods")
+    one, _arrays = sent_to_module(page, "likelihoods")
     assert one["shown"] == [3] and one["key"] != spec["key"]
     assert any("This digit, Gaussian, σ learnt: " in m.value for m in page.markdown)
     page.number_input(key="digit").set_value(3).run()
-    assert not np.allclose(parcel(page, "likelihoods")[1]["x"], arrays["x"])
+    assert not np.allclose(sent_to_module(page, "likelihoods")[1]["x"], arrays["x"])
 
 
 def test_the_address_moves_the_code_and_the_numbers_follow(monkeypatch, tmp_path):
@@ -120,11 +106,14 @@ def test_the_address_moves_the_code_and_the_numbers_follow(monkeypatch, tmp_path
     before = [m.value for m in app.markdown if "This digit" in m.value]
     app.session_state["step0"] = 3.0
     app.run()
-    assert parcel(app, "likelihoods")[0]["steps"] == [3.0, 0.0, 0.0] and app.query_params["step0"] in ("3", ["3"])
+    assert sent_to_module(app, "likelihoods")[0]["steps"] == [3.0, 0.0, 0.0] and app.query_params["step0"] in (
+        "3",
+        ["3"],
+    )
     assert [m.value for m in app.markdown if "This digit" in m.value] != before
 
 
-def test_a_browser_that_cannot_gets_pictures_of_the_server(page):
+def test_a_browser_that_cannot_gets_images_of_the_server(page):
     page.session_state["live_trouble"] = {"": "browser"}
     page.run()
     assert not page.exception and len(page.get("image")) == 6
@@ -135,7 +124,7 @@ def test_a_browser_that_cannot_gets_pictures_of_the_server(page):
 
 
 def test_the_slider_of_sigma_ends_in_collapse(page):
-    spec, arrays = parcel(page)
+    spec, arrays = sent_to_module(page, "beta")
     pictures = arrays["images"].astype(int)  # (F, 3, 10, 784)
     assert spec["frame"] == 5 and "σ = 0.707" in spec["frames"][5]["label"]
     assert np.ptp(pictures[-1, 1], axis=0).max() == 0, "MSE a pixel + KL: one picture for all"

@@ -1,21 +1,16 @@
-"""The lab Spot the mistake: wrong statements fail by known amounts, checks pass, answers are heard."""
+"""The lab Spot the mistake: wrong statements fail by known amounts, checks pass, answers are evaluated."""
 
+import functools
 import math
 
 import numpy as np
 import pytest
-from conftest import open_page
-from streamlit.testing.v1 import AppTest
+from page_helpers import open_checked_page
 
 from aevae.checks import mistakes
 
 PAGE = "pages/beyond/06_mistakes.py"
-
-
-def page(**query: str) -> AppTest:
-    at = open_page(PAGE, **query)
-    assert not at.exception
-    return at
+page = functools.partial(open_checked_page, PAGE)
 
 
 @pytest.mark.slow
@@ -38,7 +33,7 @@ def test_known_amounts():
 
 
 @pytest.mark.slow
-def test_every_exercise_is_there_and_every_answer_is_heard():
+def test_every_exercise_is_there_and_every_answer_is_evaluated():
     at = page()
     for number, mistake in enumerate(mistakes.MISTAKES):
         at.pills(key="mistake").set_value(mistake.key).run()

@@ -1,5 +1,6 @@
 """The lab No encoder: codes found by descent, in the browser and by the server, and what each control changes."""
 
+import functools
 import json
 import os
 import shutil
@@ -7,9 +8,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import open_page
+from page_helpers import image_urls, open_checked_page
 from pretend import Mounted
-from streamlit.testing.v1 import AppTest
 
 from aevae import paths
 from aevae.latent import fitting
@@ -17,22 +17,13 @@ from aevae.metrics.reconstruction import sse
 from aevae.ui.shared import cached
 
 PAGE = "pages/beyond/03_no_encoder.py"
+page = functools.partial(open_checked_page, PAGE)
 NODE = shutil.which("node")
 
 
 @pytest.fixture(scope="module")
 def run():
     return cached.run(cached.finished(("auto_decoder",))[0].name)
-
-
-def page(**query: str) -> AppTest:
-    at = open_page(PAGE, **query)
-    assert not at.exception
-    return at
-
-
-def images(at: AppTest) -> list[str]:
-    return [image.url for element in at.get("image") for image in element.proto.imgs]
 
 
 def test_masks():
@@ -56,14 +47,14 @@ def test_the_browser_finds_the_code_that_the_server_finds(run, tmp_path):
     masks = [np.ones((1, 1, 28, 28), np.float32), (draw.random((1, 1, 28, 28)) < 0.5).astype(np.float32)]
     cases = [(x[i : i + 1], m, start[i : i + 1]) for i in range(3) for m in masks]
     model = run.config.model
-    letter = {
+    message = {
         "variance": model.sigma**2, "l2": model.l2, "ball": model.ball, "steps": model.fit_steps,
         "rate": run.model.fit_rate,
         "arrays": {name: array.ravel().tolist() for name, array in fitting.layers(run).items()},
         "cases": [dict(zip(("x", "mask", "start"), (a.ravel().tolist() for a in c), strict=True)) for c in cases],
     }  # fmt: skip
     file = tmp_path / "fit.json"
-    file.write_text(json.dumps(letter), "utf-8")
+    file.write_text(json.dumps(message), "utf-8")
     test = [NODE, "--test", str(paths.ROOT / "tests" / "test_no_encoder.mjs")]
     subprocess.run(test, env=os.environ | {"AEVAE_FIT": str(file)}, check=True, capture_output=True, timeout=60)
     found = json.loads((tmp_path / "fit.json.found").read_text("utf-8"))
@@ -116,9 +107,9 @@ def test_digit_start_and_cover_reach_the_browser(monkeypatch):
 
 def test_what_may_change_changes_the_old_digits():
     at = page()
-    new, old, best = images(at)
+    new, old, best = image_urls(at)
     at.segmented_control(key="change").set_value("all").run()
-    assert images(at)[0] != new and images(at)[1] != old and images(at)[2] == best
+    assert image_urls(at)[0] != new and image_urls(at)[1] != old and image_urls(at)[2] == best
     assert len(at.get("plotly_chart")) == 1 and float(at.metric[0].value.split()[0]) > 0
 
 
@@ -126,8 +117,8 @@ def test_without_a_browser_the_server_searches(monkeypatch):
     from aevae.ui.live import component
 
     monkeypatch.setattr(component, "trouble", lambda names, *, has_server_version: "No.")
-    plain, *_ = images(page())
-    covered, *_ = images(page(covered="A" * 65 + "P" + "_" * 65))
+    plain, *_ = image_urls(page())
+    covered, *_ = image_urls(page(covered="A" * 65 + "P" + "_" * 65))
     assert plain != covered
 
 

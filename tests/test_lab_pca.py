@@ -2,29 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import module_of, open_page
+from page_helpers import sent_to_browser, sent_to_module
 from sklearn.decomposition import PCA
-from streamlit.testing.v1 import AppTest
 
-from aevae.browser.blob import unpack
 from aevae.latent import rotation
-from aevae.queue import jobs
 from aevae.ui.shared import cached
 
 PAGE = "pages/autoencoders/02_pca.py"
-
-
-@pytest.fixture
-def page(monkeypatch, tmp_path):
-    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
-    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
-    return open_page(PAGE)
-
-
-def parcels(app: AppTest) -> dict[str, tuple[dict, dict]]:
-    found = (unpack(element.proto.bytes) for element in app.get("bidi_component"))
-    return {module_of(header): (header["spec"], arrays) for header, arrays in found}
 
 
 @pytest.mark.slow
@@ -32,14 +16,14 @@ def test_both_bases_are_what_they_say(page):
     x = cached.shown_digits()[0].reshape(-1, 784)
     train = cached.dataset().train.images.reshape(-1, 784) / 255
     pca = PCA(10, svd_solver="full").fit(train)
-    spec, arrays = parcels(page)["pca"]
+    spec, arrays = sent_to_module(page, "pca")
     assert spec["full"] == pytest.approx(np.square(x - pca.inverse_transform(pca.transform(x))).sum(1).mean(), rel=1e-5)
     shown = arrays["digits"].reshape(10, 784)
     ours = arrays["offset"] + arrays["codes"].reshape(10, 10) @ arrays["columns"].reshape(10, 784)
     assert np.allclose(ours, pca.inverse_transform(pca.transform(shown)), atol=1e-4)
     page.segmented_control(key="basis").set_value("linear_ae").run()
     assert not page.exception
-    spec, arrays = parcels(page)["pca"]
+    spec, arrays = sent_to_module(page, "pca")
     run = cached.run(page.selectbox(key="linear").value)
     ours = arrays["offset"] + arrays["codes"].reshape(10, 10) @ arrays["columns"].reshape(10, 784)
     assert np.allclose(ours.clip(0, 1), run.reconstruct(shown.reshape(-1, 1, 28, 28)).reshape(10, 784), atol=1e-4)
@@ -51,9 +35,9 @@ def test_the_address_restores_the_view(page):
         del page.session_state[key]
         page.query_params[key] = value
     page.run()
-    shown = parcels(page)
-    assert [shown["pca"][0][name] for name in ("turn", "keep", "chosen")] == [33, 4, 7]
-    assert shown["pca_outliers"][0]["at"] == {"count": 6, "x": 1.5, "y": 2.2}
+    shown = sent_to_browser(page)
+    assert [shown["pca"][0]["spec"][name] for name in ("turn", "keep", "chosen")] == [33, 4, 7]
+    assert shown["pca_outliers"][0]["spec"]["at"] == {"count": 6, "x": 1.5, "y": 2.2}
 
 
 @pytest.mark.parametrize("nonsense", ["91", "-1", "x", "1.5"])
@@ -61,7 +45,7 @@ def test_nonsense_in_the_address_is_the_default(page, nonsense):
     del page.session_state["pca_turn"], page.session_state["address_visit"]
     page.query_params["pca_turn"] = nonsense
     page.run()
-    assert not page.exception and parcels(page)["pca"][0]["turn"] == 0 and "pca_turn" not in page.query_params
+    assert not page.exception and sent_to_module(page, "pca")[0]["turn"] == 0 and "pca_turn" not in page.query_params
 
 
 def test_errors_of_parts_of_a_code():

@@ -3,31 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from conftest import open_page
-from streamlit.testing.v1 import AppTest
+from page_helpers import sent_to_module
 
-from aevae.browser.blob import unpack
 from aevae.figures.quiver import segments
 from aevae.latent import slices
 from aevae.metrics import toys
-from aevae.queue import jobs
 
 PAGE = "pages/autoencoders/05_score.py"
-
-
-@pytest.fixture
-def page(monkeypatch, tmp_path):
-    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
-    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
-    return open_page(PAGE)
-
-
-def parcel(app: AppTest) -> tuple[dict, dict]:
-    assert not app.exception
-    (element,) = app.main.get("bidi_component")
-    header, arrays = unpack(element.proto.bytes)
-    return header["spec"], arrays
 
 
 @pytest.mark.parametrize("name", toys.SHAPES)
@@ -45,7 +27,7 @@ def test_a_perfect_denoiser_has_no_error(monkeypatch):
 
 
 def test_the_network_that_travels_is_the_one_that_is_kept(page):
-    spec, arrays = parcel(page)
+    spec, arrays = sent_to_module(page, "score")
     assert spec["key"] == "ring" and not spec["modes"]
     h = np.array([0.3 * toys.FINER, -1.2 * toys.FINER, np.log(0.5)], np.float32)
     for n in (0, 2, 4):
@@ -60,10 +42,10 @@ def test_the_network_that_travels_is_the_one_that_is_kept(page):
 
 def test_density_and_field_are_chosen(page):
     page.segmented_control(key="toy").set_value("three").run()
-    spec, arrays = parcel(page)
+    spec, arrays = sent_to_module(page, "score")
     assert spec["key"] == "three" and spec["modes"] and len(arrays["parts"]) == 12 and spec["follow"] == "learnt"
     page.segmented_control(key="follow").set_value("true").run()
-    assert parcel(page)[0]["follow"] == "true"
+    assert sent_to_module(page, "score")[0]["follow"] == "true"
 
 
 @pytest.mark.parametrize(("asked", "shown"), [("20", 20), ("101", 55), ("x", 55)])
@@ -71,7 +53,7 @@ def test_the_link_says_how_much_noise(page, asked, shown):
     del page.session_state["score_sigma"], page.session_state["address_visit"]  # somebody else comes
     page.query_params["score_sigma"] = asked
     page.run()
-    assert parcel(page)[0]["sigma"] == shown
+    assert sent_to_module(page, "score")[0]["sigma"] == shown
 
 
 def test_training_learns():

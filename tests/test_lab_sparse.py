@@ -2,29 +2,14 @@
 
 import numpy as np
 import pytest
-from conftest import module_of, open_page
+from page_helpers import sent_to_browser, sent_to_module
 from streamlit.testing.v1 import AppTest
 
-from aevae.browser.blob import unpack
 from aevae.figures import signed
 from aevae.latent import filters
-from aevae.queue import jobs
 from aevae.ui.shared import cached
 
 PAGE = "pages/autoencoders/03_sparse.py"
-
-
-@pytest.fixture
-def page(monkeypatch, tmp_path):
-    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
-    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
-    return open_page(PAGE)
-
-
-def parcels(app: AppTest) -> dict[str, tuple[dict, dict]]:
-    found = (unpack(element.proto.bytes) for element in app.get("bidi_component"))
-    return {module_of(header): (header["spec"], arrays) for header, arrays in found}
 
 
 def choose(page: AppTest, begins: str) -> AppTest:
@@ -39,7 +24,7 @@ def choose(page: AppTest, begins: str) -> AppTest:
 @pytest.mark.parametrize("family", ["k-sparse", "Sparse AE (L1)", "Sparse AE (KL)"])
 def test_a_digit_is_the_sum_of_its_units(page, family):
     choose(page, family)
-    spec, arrays = parcels(page)["sparse"]
+    spec, arrays = sent_to_module(page, "sparse")
     total = arrays["offset"] + arrays["h"] @ arrays["filters"].reshape(spec["units"], 784).astype(np.float32)
     made = 1 / (1 + np.exp(-total)) if spec["sigmoid"] else total.clip(0, 1)
     images, _labels = cached.shown_digits()
@@ -47,13 +32,13 @@ def test_a_digit_is_the_sum_of_its_units(page, family):
     (name,) = (run.name for run in cached.finished() if spec["key"].startswith(run.name))
     assert np.abs(made - cached.run(name).reconstruct(arrays["digit"].reshape(1, 1, 28, 28)).reshape(-1)).max() < 0.02
     assert sorted(arrays["shown"].tolist()) == list(range(spec["units"]))
-    assert len(parcels(page)["sparse_penalty"][1]["units"]) == (spec["units"] if family.endswith("(KL)") else 0)
+    assert len(sent_to_module(page, "sparse_penalty")[1]["units"]) == (spec["units"] if family.endswith("(KL)") else 0)
 
 
 def test_another_digit_has_other_units(page):
-    before = parcels(page)["sparse"][1]
+    before = sent_to_module(page, "sparse")[1]
     page.number_input(key="digit").set_value(77).run()
-    after = parcels(page)["sparse"][1]
+    after = sent_to_module(page, "sparse")[1]
     assert not np.array_equal(before["h"], after["h"]) and np.array_equal(before["filters"], after["filters"])
 
 
@@ -76,9 +61,9 @@ def test_the_address_restores_the_view(page):
         del page.session_state[key]
         page.query_params[key] = value
     page.run()
-    shown = parcels(page)
-    assert (shown["sparse_penalty"][0]["rho"], shown["sparse_penalty"][0]["hat"]) == (0.05, 0.3)
-    assert shown["sparse"][0]["kept"] == 4
+    shown = sent_to_browser(page)
+    assert (shown["sparse_penalty"][0]["spec"]["rho"], shown["sparse_penalty"][0]["spec"]["hat"]) == (0.05, 0.3)
+    assert shown["sparse"][0]["spec"]["kept"] == 4
 
 
 def test_the_filters_that_are_kept():
@@ -93,7 +78,7 @@ def test_the_filters_that_are_kept():
     assert stored["10-cold"]["dead"] > stored["10"]["dead"]
 
 
-def test_signed_pictures():
+def test_signed_images():
     assert signed.tint(np.array([0.0, 2.0, -2.0, 1.0])).tolist() == [
         [0, 0, 0], [255, 158, 44], [72, 150, 255], [128, 79, 22]
     ]  # fmt: skip

@@ -1,16 +1,18 @@
 """The lab Time: futures drawn from a seed, and a page whose controls change them."""
 
+import functools
+
 import numpy as np
 import pytest
-from conftest import open_page
+from page_helpers import open_checked_page
 from pretend import Mounted
-from streamlit.testing.v1 import AppTest
 
 from aevae.datasets import moving_digits
 from aevae.latent.futures import Futures, futures
 from aevae.ui.shared import cached
 
 PAGE = "pages/beyond/02_time.py"
+page = functools.partial(open_checked_page, PAGE)
 
 
 @pytest.fixture(scope="module")
@@ -24,27 +26,21 @@ def walk(number: int) -> tuple[np.ndarray, int]:
     return moving_digits.sequences(digit, moves)[0], int(moves.direction[0])
 
 
-def page(**query: str) -> AppTest:
-    at = open_page(PAGE, **query)
-    assert not at.exception
-    return at
-
-
 def test_the_share_that_is_near_goes_round():
     place = np.array([[[1, -14], [3, 13]]])  # one frame seen, two futures, two jumps of 13
-    told = Futures(13, np.zeros(0), np.zeros(0), place, np.array([0, *[9] * 12, 1, *[9] * 12, -14]))
-    assert told.near(1).tolist() == [0.5, 1.0]  # 13 and -14 are neighbours
+    found = Futures(13, np.zeros(0), np.zeros(0), place, np.array([0, *[9] * 12, 1, *[9] * 12, -14]))
+    assert found.near(1).tolist() == [0.5, 1.0]  # 13 and -14 are neighbours
 
 
 def test_after_two_frames_futures_agree_on_the_way(run):
     ways = {1: [], 2: []}
     for number in range(12):
         frames, direction = walk(number)
-        told = futures(run, frames, 2, 6, 1, 4)
-        assert np.array_equal(told.true[:5], direction * np.arange(5))
-        assert told.drawn.shape == (2, 6, 1, 28, 28) and told.place.shape == (2, 6, 1)
+        found = futures(run, frames, 2, 6, 1, 4)
+        assert np.array_equal(found.true[:5], direction * np.arange(5))
+        assert found.drawn.shape == (2, 6, 1, 28, 28) and found.place.shape == (2, 6, 1)
         for seen in ways:
-            ways[seen].append(told.near(seen)[-1])
+            ways[seen].append(found.near(seen)[-1])
     assert 0.2 < np.mean(ways[1]) < 0.7 < np.mean(ways[2])
 
 

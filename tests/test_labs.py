@@ -23,15 +23,9 @@ STATEFUL = {
 AT_ONCE = {"button"}  # has nothing to restore
 
 
-@pytest.fixture
-def shipped(monkeypatch, tmp_path):
-    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
-    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("page", LABS, ids=lambda page: page.url_path)
-def test_a_lab_opens_on_what_is_shipped(shipped, page):
+def test_a_lab_opens_on_what_is_shipped(shipped_runs, page):
     app = open_page(page.path)
     assert not app.exception and not app.error and not app.warning
     said = [element.value for element in app.markdown]
@@ -57,7 +51,7 @@ def test_the_files_of_a_lab_share_one_name():
 
 
 @pytest.mark.parametrize("name", ["beta", "collapse", "likelihoods", "classifier"])
-def test_a_lab_without_its_models_says_so(shipped, monkeypatch, tmp_path, name):
+def test_a_lab_without_its_models_says_so(shipped_runs, monkeypatch, tmp_path, name):
     monkeypatch.setattr(bundles, "folder", lambda: tmp_path)
     st.cache_resource.clear()  # models that another test has opened
     app = open_page(next(page.path for page in LABS if page.url_path == name))
@@ -107,7 +101,7 @@ def test_a_new_lab_is_one_file(tmp_path, monkeypatch):
         menu.found()
 
 
-def test_the_lab_of_the_recipe_works(shipped):
+def test_the_lab_of_the_recipe_works(shipped_runs):
     recipe = (paths.ROOT / "docs" / "adding.md").read_text("utf-8").split("## Adding a lab")[1].split("\n## ")[0]
     lines = [line[4:] for line in recipe.splitlines() if line.startswith("    ") or not line]
     app = AppTest.from_string("\n".join(lines).strip(), default_timeout=120).run()

@@ -60,14 +60,14 @@ test("a code is decoded once by each program, and kept apart from its buffer", (
 test("Python's code is taken, but not from under a hand, and not when a message is on its way", () => {
   const code = sharedCodeOf("run");
   assert.equal(sharedCodeOf("run"), code);
-  const heard = [], sent = [];
-  const off = channel("z:run").on((value) => heard.push([...value.z]), "ear");
+  const received = [], sent = [];
+  const off = channel("z:run").on((value) => received.push([...value.z]), "ear");
   const box = outbox((payload) => sent.push(payload));
   code.join("latent_code", box);
   assert.ok(code.offer([1, 2], {}));
-  assert.deepEqual(heard, [[1, 2]]);
+  assert.deepEqual(received, [[1, 2]]);
   assert.ok(code.offer([1, 2], {}));
-  assert.equal(heard.length, 1, "nothing new");
+  assert.equal(received.length, 1, "nothing new");
 
   code.hold("latent_code");
   assert.ok(code.isHeldByOther("latent_plane") && !code.isHeldByOther("latent_code"));

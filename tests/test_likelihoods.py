@@ -6,10 +6,11 @@ import math
 
 import pytest
 import torch
+from model_helpers import random_images, small_model
 
 from aevae import losses
 from aevae.config import LIKELIHOODS, DataConfig, TrainConfig
-from aevae.models import build_model, family_class
+from aevae.models import family_class
 from aevae.models.base import HALF_GREY_LEVEL
 from aevae.run_config import RunConfig
 from aevae.training.trainer import Trainer, TrainingData, fit
@@ -24,18 +25,13 @@ OLD = {  # fingerprints of runs made when there were three likelihoods and no op
 
 
 def make(likelihood, family="vae", **options):
-    config = family_class(family).Config(**{"latent_dim": 4, "hidden": 24, "likelihood": likelihood} | options)
-    return build_model(config, seed=1)
-
-
-def digits(n=6):
-    return torch.rand(n, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    return small_model(family, likelihood=likelihood, **options)
 
 
 def strokes(n=40):
     """Pictures whose border is always black, uint8."""
     images = torch.zeros(n, 1, 28, 28, dtype=torch.uint8)
-    images[:, :, 6:22, 6:22] = (digits(n)[:, :, 6:22, 6:22] > 0.5).byte() * 255
+    images[:, :, 6:22, 6:22] = (random_images(n)[:, :, 6:22, 6:22] > 0.5).byte() * 255
     return images
 
 
@@ -56,7 +52,7 @@ def test_a_new_option_is_part_of_the_identity():
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
-def test_training_begins_at_the_mean_picture(likelihood, network):
+def test_training_begins_at_the_mean_image(likelihood, network):
     """Whatever the code says at first, the decoder's output is about the mean; a wrong start would be grey."""
     model = make(likelihood, network=network)
     mean = torch.linspace(0, 1, 784).view(1, 28, 28)  # pixels that are always black, and always white, too
@@ -70,7 +66,7 @@ def test_training_begins_at_the_mean_picture(likelihood, network):
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
-def test_training_from_the_mean_picture_stays_finite_and_helps(likelihood):
+def test_training_from_the_mean_image_stays_finite_and_helps(likelihood):
     images = strokes()
     recipe = TrainConfig(epochs=3, batch_size=16, lr=2e-3)
     trainer = Trainer(make(likelihood), TrainingData(images, images), recipe, 0, CPU)
@@ -128,7 +124,7 @@ def test_levels_are_those_nearest_to_the_pixel(levels):
 
 
 def test_categorical_without_knowledge_costs_log_of_the_levels():
-    assert losses.categorical_nll(digits(3), torch.zeros(3, 16, 28, 28)).tolist() == pytest.approx(
+    assert losses.categorical_nll(random_images(3), torch.zeros(3, 16, 28, 28)).tolist() == pytest.approx(
         [784 * math.log(16)] * 3
     )
 
@@ -149,13 +145,13 @@ def test_continuous_bernoulli_in_single_precision(eta):
     assert slope.item() == pytest.approx(mean.item() - 0.3, abs=1e-5), "an exponential family"
 
 
-def test_lambda_is_not_the_mean_picture():
+def test_lambda_is_not_the_mean_image():
     """Showing sigmoid(logits) of a continuous Bernoulli is a known mistake: too much contrast."""
     model, logits = make("continuous_bernoulli"), torch.full((1, 1, 28, 28), math.log(0.01 / 0.99))
     assert model.mean(logits).mean().item() == pytest.approx(0.2074, abs=1e-3)
 
 
-def test_grey_pictures_cost_a_bernoulli_their_entropy_and_a_density_nothing():
+def test_grey_images_cost_a_bernoulli_their_entropy_and_a_density_nothing():
     """A cross-entropy of grey pictures cannot fall below their entropy; do not compare likelihoods by their nats."""
     x = torch.full((1, 1, 28, 28), 0.5)
     assert losses.bernoulli_nll(x, torch.zeros_like(x)).item() == pytest.approx(784 * math.log(2))

@@ -1,19 +1,17 @@
 """The linear autoencoder against exact PCA, and the deep one. What needs no digits is in `aevae.checks.linear`."""
 
-import dataclasses
-
 import pytest
 import torch
+from model_helpers import train_fast
 
 from aevae import datasets, losses
 from aevae.browser.program import program
-from aevae.config import DataConfig, preset
+from aevae.config import DataConfig
 from aevae.metrics import linear
 from aevae.models import build_model, family_class
 from aevae.models.ae import AEConfig
 from aevae.models.deep_ae import DeepAEConfig
 from aevae.models.linear_ae import LinearAEConfig, pca, principal_angles
-from aevae.training.trainer import Trainer, TrainingData
 
 CPU = torch.device("cpu")
 
@@ -22,14 +20,6 @@ CPU = torch.device("cpu")
 def digits():
     data = datasets.load(DataConfig("mnist-5k"))
     return [torch.tensor(part.images[::2]) for part in (data.train, data.test)]
-
-
-def trained(config, digits, **options):
-    train, test = digits
-    recipe = preset("fast", DataConfig("mnist-5k"), type(config))
-    trainer = Trainer(build_model(config), TrainingData(train, test), dataclasses.replace(recipe, **options), 0, CPU)
-    trainer.fit()
-    return trainer.model.eval()
 
 
 def exact(digits, d):
@@ -48,13 +38,13 @@ def error(model, digits):
 @pytest.mark.slow
 @pytest.mark.parametrize("d", [2, 10])
 def test_the_default_recipe_comes_within_5_percent_of_pca(digits, d):
-    model = trained(LinearAEConfig(latent_dim=d), digits)
+    model = train_fast(LinearAEConfig(latent_dim=d), digits)
     assert error(model, digits) < 1.05 * exact(digits, d)
 
 
 def test_without_centring_and_with_too_high_a_rate_it_is_missed(digits):
     """Provoked: Adam at a rate of 1 leaves the plane where it fell."""
-    model = trained(LinearAEConfig(latent_dim=2), digits, epochs=2, lr=1.0, centre=False)
+    model = train_fast(LinearAEConfig(latent_dim=2), digits, epochs=2, lr=1.0, centre=False)
     assert error(model, digits) > 1.2 * exact(digits, 2)
 
 
@@ -64,7 +54,7 @@ def test_an_autoencoder_beats_pca_and_more_numbers_say_more(digits):
     few, errors = digits[0][:500], []
     for d in (2, 8, 32):
         config = AEConfig(latent_dim=d, hidden=200, likelihood="gaussian")
-        errors.append(error(trained(config, (few, few[:10]), epochs=25, batch_size=50), (few, few)))
+        errors.append(error(train_fast(config, (few, few[:10]), epochs=25, batch_size=50), (few, few)))
         assert errors[-1] < exact((few, few), d)
     assert errors[2] < errors[1] < errors[0]
 
@@ -131,7 +121,7 @@ def test_numbers_say_how_far_from_pca_of_the_training_set(digits):
 
 def test_no_plane_is_below_pca_on_the_training_set(digits):
     train = digits[0].numpy()
-    model = trained(LinearAEConfig(latent_dim=3), digits, epochs=2)
+    model = train_fast(LinearAEConfig(latent_dim=3), digits, epochs=2)
     assert linear.against_pca(model, digits[0].float() / 255, train)["above_pca"] > 0
 
 
@@ -143,7 +133,7 @@ def test_pca_in_blocks_is_pca(digits, monkeypatch):
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "gaussian_learned", "laplace", "bernoulli"])
-def test_every_likelihood_begins_at_the_mean_picture(likelihood):
+def test_every_likelihood_begins_at_the_mean_image(likelihood):
     model = build_model(LinearAEConfig(latent_dim=3, likelihood=likelihood))
     mean = torch.rand(1, 28, 28)
     model.init_from_mean(mean)
@@ -184,7 +174,7 @@ def test_deep_learns_and_logistic_units_with_narrow_weights_do_not(digits):
         config = DeepAEConfig(widths="200-100-50", unit=unit, init=init)
         fresh = build_model(config)
         ratios[unit] = fresh.metrics(x[:200], torch.zeros(200), torch.Generator())["gradient_ratio"]
-        model = trained(config, digits, epochs=4)
+        model = train_fast(config, digits, epochs=4)
         with torch.no_grad():
             errors[unit] = float(losses.sse(x, model.decode(model.encode(x))).mean())
     assert errors["relu"] < 35 < 50 < errors["logistic"]  # the mean picture: 52

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import open_page
+from file_helpers import write_run
 from streamlit.testing.v1 import AppTest
-from test_ui import ROOT, put_run
 
+from aevae.paths import ROOT
 from aevae.store.checkpoints import list_runs
 from aevae.ui import i18n
 from aevae.ui.frame import layout
@@ -69,11 +70,11 @@ def address(at: AppTest, key: str = "model") -> list[str]:
 
 
 def test_a_link_means_the_same_run_when_another_one_has_its_label(shelf):
-    first = put_run(shelf / "runs", "vae", 1)
+    first = write_run(shelf / "runs", "vae", 1)
     at = AppTest.from_function(choose_one).run()
     link = address(at)
     assert link == [first], "also where it is the default, which changes with the store"
-    second = put_run(shelf / "runs", "vae", 2)
+    second = write_run(shelf / "runs", "vae", 2)
     cached.runs.clear()
     for name in (first, second):
         at = AppTest.from_function(choose_one)
@@ -89,14 +90,14 @@ def test_a_link_means_the_same_run_when_another_one_has_its_label(shelf):
 
 
 def test_a_link_to_a_run_that_is_not_here_says_so(shelf):
-    put_run(shelf / "runs", "vae", 1)
+    write_run(shelf / "runs", "vae", 1)
     at = AppTest.from_function(choose_one)
     at.query_params["model"] = "vae-mnist-ffffffffffff"
     assert "there is no such model here" in at.run().info[0].value
 
 
 def test_a_run_that_is_deleted_is_said_to_be(shelf):
-    first, second = put_run(shelf / "runs", "vae", 1), put_run(shelf / "runs", "ae", 2)
+    first, second = write_run(shelf / "runs", "vae", 1), write_run(shelf / "runs", "ae", 2)
     at = AppTest.from_function(choose_one).run()
     shutil.rmtree(shelf / "runs" / first)
     cached.runs.clear()
@@ -115,7 +116,7 @@ def test_links_hold_across_languages(shelf, monkeypatch, language):
             "Catalogue", (gettext.NullTranslations,), {"gettext": lambda _self, text: GERMAN.get(text, text)}
         )()
         monkeypatch.setattr(i18n, "catalogue", lambda _language: catalogue)
-    name = put_run(shelf / "shipped", "vae")
+    name = write_run(shelf / "shipped", "vae")
     for asked in (name, "VAE · d=20 · mnist · shipped"):
         at = AppTest.from_function(choose_one)
         at.query_params["model"] = asked
@@ -152,7 +153,7 @@ def test_no_run_is_a_sentence_and_a_link(shelf):
 
 
 def test_a_link_names_the_model_by_label_name_or_fingerprint(shelf):
-    first, second = put_run(shelf / "shipped", "vae"), put_run(shelf / "shipped", "ae")
+    first, second = write_run(shelf / "shipped", "vae"), write_run(shelf / "shipped", "ae")
     for asked in (second, second.rpartition("-")[2], "AE · d=20 · mnist · shipped"):
         at = AppTest.from_function(choose_one)
         at.query_params["model"] = asked
@@ -174,7 +175,7 @@ def test_a_fingerprint_that_reads_as_a_number_too_large_is_one(monkeypatch):
 
 
 def test_several_models_begin_with_one_of_each_family(shelf):
-    names = [put_run(shelf / "shipped", f) for f in ("ae", "vae", "denoising")] + [put_run(shelf / "runs", "ae", 1)]
+    names = [write_run(shelf / "shipped", f) for f in ("ae", "vae", "denoising")] + [write_run(shelf / "runs", "ae", 1)]
     at = AppTest.from_function(choose_several).run()
     assert set(at.text[0].value.split(",")) == set(names[:3])
     at.multiselect(key="models").set_value([]).run()
@@ -182,17 +183,17 @@ def test_several_models_begin_with_one_of_each_family(shelf):
 
 
 def test_labels_are_unique(shelf):
-    names = [put_run(shelf / "runs", "vae", seed) for seed in (1, 2)]
+    names = [write_run(shelf / "runs", "vae", seed) for seed in (1, 2)]
     labels = run_picker.run_labels(list_runs())
     assert len(set(labels.values())) == 2
     assert all(name[-12:-6] in labels[name] for name in names)
 
 
 def test_a_page_says_when_a_model_has_seen_the_digits(shelf):
-    put_run(shelf / "runs", seed=1)
-    put_run(shelf / "runs", seed=2, leave_out=True)
-    put_run(shelf / "runs", seed=3, name="mnist-5k")
-    put_run(shelf / "runs", seed=4, name="kmnist")
+    write_run(shelf / "runs", seed=1)
+    write_run(shelf / "runs", seed=2, leave_out=True)
+    write_run(shelf / "runs", seed=3, name="mnist-5k")
+    write_run(shelf / "runs", seed=4, name="kmnist")
     notes = [run_picker.seen_note(run) for run in sorted(list_runs(), key=lambda r: r.config["seed"])]
     assert "has seen the digits" in notes[0]
     assert notes[1] is None

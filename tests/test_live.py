@@ -305,7 +305,7 @@ def test_an_unknown_run_is_never_kept(receive, session, run):
     assert component._reported() == {"": "network"} and len(session[component._TROUBLE]) == 1
 
 
-def test_what_did_not_come_is_asked_for_again_after_a_while(store, receive, monkeypatch):
+def test_a_network_error_is_forgotten_after_a_while(store, receive, monkeypatch):
     receive({"trouble": "network", "run": store["vae"]})
     receive({"trouble": "weights", "run": store["ae"]})
     assert trouble([store["vae"]])

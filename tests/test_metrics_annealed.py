@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from test_metrics_nll import SIGMA, LinearGaussian
+from model_helpers import SIGMA, LinearGaussian
 
 from aevae.metrics import annealed
 

@@ -31,7 +31,7 @@ def test_numbers_are_those_of_scikit_learn():
     assert (found["anchors"], found["neighbours"]) == (300, 10)
 
 
-def test_many_points_are_asked_by_sample(monkeypatch):
+def test_many_points_are_measured_on_a_sample(monkeypatch):
     digits = load_digits()
     x, xy = digits.data, maps.embed(digits.data, "pca")
     whole = neighbours.map_quality(x, xy, digits.target)

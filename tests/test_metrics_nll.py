@@ -2,43 +2,12 @@
 
 import itertools
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
+from model_helpers import LinearGaussian
 
-from aevae.losses import gaussian_nll
 from aevae.metrics.nll import importance
-
-SIGMA = 0.3
-
-
-class LinearGaussian:
-    """x = W z + SIGMA eps, z ~ N(0, I), W with orthogonal columns: p(z|x) is a diagonal Gaussian, and p(x) known."""
-
-    config = SimpleNamespace(likelihood="gaussian")
-
-    def __init__(self):
-        draw = torch.Generator().manual_seed(0)
-        q, _ = torch.linalg.qr(torch.randn(12, 3, generator=draw, dtype=torch.float64))
-        self.w = q * torch.tensor([1.5, 0.7, 0.2], dtype=torch.float64)
-        z, eps = (torch.randn(40, n, generator=draw, dtype=torch.float64) for n in (3, 12))
-        self.x = (z @ self.w.T + SIGMA * eps).view(40, 1, 3, 4)
-
-    def params(self, z):
-        return (z @ self.w.T).view(-1, 1, 3, 4)
-
-    def nll(self, x, params):
-        return gaussian_nll(x, params, 2 * math.log(SIGMA))
-
-    def posterior(self, x):
-        precision = 1 + self.w.square().sum(0) / SIGMA**2
-        mu = x.flatten(1) @ self.w / SIGMA**2 / precision
-        return mu, -precision.log().expand_as(mu)
-
-    def exact(self):
-        covariance = self.w @ self.w.T + SIGMA**2 * torch.eye(12, dtype=torch.float64)
-        return torch.distributions.MultivariateNormal(torch.zeros(12).double(), covariance).log_prob(self.x.flatten(1))
 
 
 def estimate(model, mu, logvar, samples, seed=0):

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from model_helpers import random_images, rng
 
 from aevae import datasets
 from aevae.config import DataConfig, TrainConfig, build
@@ -14,14 +15,6 @@ from aevae.training.trainer import Trainer, TrainingData
 
 def make(**options):
     return build_model(MLVAEConfig(**{"content_dim": 3, "style_dim": 2, "hidden": 24} | options), seed=1)
-
-
-def noise(n=8):
-    return torch.rand(n, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 LABELS = torch.tensor([0, 1, 0, 2, 1, 0, 2, 2])
@@ -57,20 +50,20 @@ def test_swap_pairs_every_content_with_every_style():
 
 @pytest.mark.parametrize("pooling", ["product", "average"])
 def test_the_order_in_a_batch_does_not_matter(pooling):
-    model, x, order = make(pooling=pooling).double(), noise().double(), torch.randperm(8, generator=rng())
+    model, x, order = make(pooling=pooling).double(), random_images(8).double(), torch.randperm(8, generator=rng())
     a, b = model.loss(x, labels=LABELS), model.loss(x[order], labels=LABELS[order])
     assert torch.isclose(a.total, b.total, rtol=1e-12)
 
 
 def test_names_of_groups_do_not_matter():
-    model, x = make(), noise()
+    model, x = make(), random_images(8)
     a, b = model.loss(x, labels=LABELS, generator=rng()), model.loss(x, labels=100 - 3 * LABELS, generator=rng())
     assert torch.equal(a.total, b.total)
 
 
 def test_a_shared_content_costs_a_group_once():
     """The same picture n times: the group's KL(c) is counted once, so a picture's share is less than alone."""
-    model, x = make(), noise(1).expand(6, 1, 28, 28)
+    model, x = make(), random_images(1).expand(6, 1, 28, 28)
     alone, together = model.loss(x), model.loss(x, labels=torch.zeros(6, dtype=torch.long))
     assert torch.isclose(alone.terms["kl_style"], together.terms["kl_style"])
     mu, logvar = (model.parts(t)[0][:1] for t in model.posterior(x))
@@ -81,7 +74,7 @@ def test_a_shared_content_costs_a_group_once():
 
 
 def test_style_weighs_only_in_the_objective():
-    model, x = make(style_weight=3.0), noise()
+    model, x = make(style_weight=3.0), random_images(8)
     loss = model.loss(x, labels=LABELS, generator=rng())
     terms = loss.terms
     assert torch.isclose(terms["kl"], terms["kl_content"] + terms["kl_style"])
@@ -98,7 +91,7 @@ def test_random_groups_have_the_sizes_of_the_labels():
 
 
 def test_evidence_accumulates_only_by_the_product():
-    x = noise()
+    x = random_images(8)
     variance = make().accumulate(x)[1].exp()
     assert (variance.diff(dim=0) < 0).all()
     assert not (make(pooling="average").accumulate(x)[1].exp().diff(dim=0) < 0).all()
@@ -117,11 +110,11 @@ def test_a_reader_reads_what_is_there():
     assert readable(torch.randn(300, 3, generator=rng()), labels) < 0.5
 
 
-def test_no_class_is_read_from_few_pictures_or_one_class():
+def test_no_class_is_read_from_few_images_or_one_class():
     model = make()
-    assert "class_from_style" not in model.metrics(noise(20), torch.arange(20), rng())
-    assert "class_from_style" not in model.metrics(noise(120), torch.zeros(120), rng())
-    assert "class_from_style" in model.metrics(noise(120), torch.arange(120) % 2, rng())
+    assert "class_from_style" not in model.metrics(random_images(20), torch.arange(20), rng())
+    assert "class_from_style" not in model.metrics(random_images(120), torch.zeros(120), rng())
+    assert "class_from_style" in model.metrics(random_images(120), torch.arange(120) % 2, rng())
 
 
 @pytest.fixture(scope="module")
@@ -131,10 +124,10 @@ def classes():
     x, labels = torch.tensor(data.test.images).float().div(255), torch.tensor(data.test.labels)
     for grouping in ("label", "random"):
         model = make(content_dim=8, style_dim=8, hidden=128, grouping=grouping)
-        told = (data.train.labels, data.test.labels)
+        both_labels = (data.train.labels, data.test.labels)
         recipe = TrainConfig(epochs=8, batch_size=100)
         Trainer(
-            model, TrainingData(data.train.images, data.test.images[:10], told), recipe, 0, torch.device("cpu")
+            model, TrainingData(data.train.images, data.test.images[:10], both_labels), recipe, 0, torch.device("cpu")
         ).fit()
         with torch.no_grad():
             values[grouping] = [readable(part, labels) for part in model.eval().parts(model.encode(x))]

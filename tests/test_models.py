@@ -4,7 +4,8 @@ import copy
 
 import pytest
 import torch
-from conftest import fitting, variants
+from conftest import fitting
+from model_helpers import random_images, rng, variants
 
 from aevae import losses
 from aevae.corruption import KINDS, corrupt
@@ -19,26 +20,18 @@ def make(family, **options):
     return model
 
 
-def digits(n=6, shape=(1, 28, 28)):
-    return torch.rand(n, *shape, generator=torch.Generator().manual_seed(0))
-
-
-def told(model, n=6):
-    """What the loss of the first n training pictures is told besides them."""
+def extra_inputs(model, n=6):
+    """Keyword arguments of the loss of the first n training images."""
     known = {"labels": torch.arange(n) % 3, "index": torch.arange(n)}
     return {k: v for k, v in known.items() if k in model.extra_inputs}
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "network", "likelihood"), variants())
 def test_contract(family, network, likelihood):
     model = make(family, **fitting(family, network=network, likelihood=likelihood))
-    x = digits(shape=model.shape)
-    loss = model.loss(x, generator=rng(), epoch=3.0, **told(model))
+    x = random_images(shape=model.shape)
+    loss = model.loss(x, generator=rng(), epoch=3.0, **extra_inputs(model))
     loss.total.backward()
     assert loss.total.shape == () and torch.isfinite(loss.total)
     assert all(not t.requires_grad and t.shape == () for t in loss.terms.values())
@@ -61,10 +54,10 @@ def test_contract(family, network, likelihood):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_all_randomness_comes_from_the_generator(family):
     model = make(family)
-    x = digits(shape=model.shape)
+    x = random_images(shape=model.shape)
 
     def total(*seed):
-        return model.loss(x, generator=rng(*seed) if seed else None, **told(model)).total.item()
+        return model.loss(x, generator=rng(*seed) if seed else None, **extra_inputs(model)).total.item()
 
     before = torch.get_rng_state()
     assert total(5) == total(5)
@@ -85,7 +78,11 @@ def test_a_look_changes_nothing(family):
     model = make(family).eval()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     with torch.inference_mode():
-        model.loss(digits(shape=model.shape), generator=rng(), **({} if "index" in model.extra_inputs else told(model)))
+        model.loss(
+            random_images(shape=model.shape),
+            generator=rng(),
+            **({} if "index" in model.extra_inputs else extra_inputs(model)),
+        )
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
 
@@ -107,14 +104,14 @@ def test_known_parameter_counts():
 
 
 def test_a_mean_over_the_batch_not_a_sum():
-    model, x = make("vae"), digits(1)
+    model, x = make("vae"), random_images(1)
     one = model.loss(x).total
     many = model.loss(x.repeat(5, 1, 1, 1)).total
     assert torch.isclose(one, many)
 
 
 def test_elbo_is_the_true_bound_whatever_the_weight():
-    terms = {beta: make("beta_vae", beta=beta).loss(digits(), generator=rng()) for beta in (1.0, 7.0)}
+    terms = {beta: make("beta_vae", beta=beta).loss(random_images(), generator=rng()) for beta in (1.0, 7.0)}
     assert terms[1.0].terms["elbo"] == terms[7.0].terms["elbo"]
     assert terms[1.0].total == -terms[1.0].terms["elbo"]
     expected = terms[7.0].terms["recon"] + 7 * terms[7.0].terms["kl"]
@@ -123,18 +120,18 @@ def test_elbo_is_the_true_bound_whatever_the_weight():
 
 @pytest.mark.parametrize(("epoch", "weight"), [(0.0, 0.0), (1.0, 0.25), (4.0, 1.0), (9.0, 1.0)])
 def test_warmup(epoch, weight):
-    loss = make("beta_vae", beta=2.0, warmup_epochs=4.0).loss(digits(), generator=rng(), epoch=epoch)
+    loss = make("beta_vae", beta=2.0, warmup_epochs=4.0).loss(random_images(), generator=rng(), epoch=epoch)
     assert torch.isclose(loss.total, loss.terms["recon"] + 2 * weight * loss.terms["kl"])
 
 
 def test_beta_zero_feels_no_kl():
     model = make("beta_vae", beta=0.0)
-    loss = model.loss(digits(), generator=rng())
+    loss = model.loss(random_images(), generator=rng())
     assert loss.total == loss.terms["recon"]
 
 
-def test_denoising_target_is_the_clean_picture():
-    model, x = make("denoising", noise="masking", noise_level=1.0), digits()
+def test_denoising_target_is_the_clean_image():
+    model, x = make("denoising", noise="masking", noise_level=1.0), random_images()
     loss = model.loss(x, generator=rng())  # the encoder sees black only; the target is still x
     black = model(torch.zeros_like(x)).params
     assert torch.isclose(loss.total, losses.bernoulli_nll(x, black).mean())
@@ -153,13 +150,13 @@ def test_logvar_is_clamped():
     model = make("vae")
     with torch.no_grad():
         model.logvar.bias.fill_(500.0)
-    loss = model.loss(digits(), generator=rng())
+    loss = model.loss(random_images(), generator=rng())
     assert torch.isfinite(loss.total)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_corruption(kind):
-    x = digits(3)
+    x = random_images(3)
     assert corrupt(x, kind, 0.0, rng()) is x
     a, b, c = corrupt(x, kind, 0.5, rng(1)), corrupt(x, kind, 0.5, rng(1)), corrupt(x, kind, 0.5, rng(2))
     assert torch.equal(a, b) and not torch.equal(a, c) and not torch.equal(a, x)
@@ -175,7 +172,7 @@ def test_block_covers_its_share():
 @pytest.mark.parametrize(("kind", "level", "word"), [("rain", 0.5, "noise must be one of"), ("masking", 1.5, "0..1")])
 def test_corruption_refuses(kind, level, word):
     with pytest.raises(ValueError, match=word):
-        corrupt(digits(1), kind, level, rng())
+        corrupt(random_images(1), kind, level, rng())
 
 
 def test_a_shift_that_is_zero_adds_nothing_and_a_loaded_one_is_there_again():

@@ -28,7 +28,7 @@ def test_every_frame_is_the_first_one_rolled(data):
         assert all(np.array_equal(images[t], np.roll(images[0], step * t, axis=-1)) for t in range(20))
 
 
-def test_motion_is_what_the_pictures_show(data):
+def test_motion_is_what_the_images_show(data):
     digits = mnist_5k.read_dataset().train
     moves = moving_digits.motion(digits.images)
     assert np.array_equal(moving_digits.directions(data.train.images), moves.direction)
@@ -38,7 +38,7 @@ def test_motion_is_what_the_pictures_show(data):
         assert np.array_equal(np.roll(first[i], moves.start[i], axis=-1), data.train.images[i, 0])
 
 
-def test_starts_and_directions_are_uniform_and_do_not_tell_of_each_other():
+def test_starts_and_directions_are_uniform_and_independent():
     moves = moving_digits.motion(mnist_5k.read_dataset().train.images)
     for way in (-1, 1):
         counts = np.bincount(moves.start[moves.direction == way], minlength=28)
@@ -63,7 +63,7 @@ def test_limit_takes_whole_sequences():
     assert datasets.load(DataConfig("moving-digits", limit=7)).train.images.shape == (7, 20, 1, 28, 28)
 
 
-def test_directions_of_pictures_that_stand_still_or_jump():
+def test_directions_of_images_that_stand_still_or_jump():
     still = np.zeros((1, 3, 1, 28, 28), np.uint8)
     jump = still.copy()
     jump[0, 0, 0, 3, 3] = jump[0, 1, 0, 3, 9] = 255

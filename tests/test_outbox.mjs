@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { outbox } from "../aevae/ui/live/page.js";
 
-test("letters are numbered on from what Python has read, and settled when the last one is answered", () => {
+test("messages continue the numbers that Python has read, and are settled when the last one is answered", () => {
   const sent = [];
   const box = outbox((payload) => sent.push(payload));
   assert.ok(box.isSettled(7));
@@ -15,7 +15,7 @@ test("letters are numbered on from what Python has read, and settled when the la
   assert.ok(box.isSettled(9));
 });
 
-test("keys are one letter after a pause, made when it goes; a letter at once takes its place", async () => {
+test("keys make one message after a pause, built when it is sent; an immediate message replaces it", async () => {
   const sent = [];
   const box = outbox((payload) => sent.push(payload), 20);
   let t = 0;

@@ -7,8 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from test_datasets import keys, sentence
-from test_pictures import png
+from file_helpers import image_set, one_line, plain_image, write_files
 
 from aevae import datasets
 from aevae.config import DataConfig
@@ -24,20 +23,13 @@ def make_zip(path, members: dict, method=zipfile.ZIP_DEFLATED):
 
 def shapes(prefix="") -> dict:
     """Ten dark and five light pictures, each of its own grey."""
-    dark = {f"{prefix}dark/{k}.png": png(k) for k in range(10)}
-    return dark | {f"{prefix}light/{k}.png": png(200 + k) for k in range(5)}
+    dark = {f"{prefix}dark/{k}.png": plain_image(k) for k in range(10)}
+    return dark | {f"{prefix}light/{k}.png": plain_image(200 + k) for k in range(5)}
 
 
-def make_folder(path, members: dict):
-    for name, content in members.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content)
-    return path
-
-
-def test_folder_and_its_zip_are_the_same_pictures(tmp_path):
+def test_folder_and_its_zip_are_the_same_images(tmp_path):
     litter = {"dark/.DS_Store": b"x", "Thumbs.db": b"x"}
-    folder = make_folder(tmp_path / "shapes", shapes() | litter)
+    folder = write_files(tmp_path / "shapes", shapes() | litter)
     packed = make_zip(tmp_path / "shapes.zip", shapes() | {"__MACOSX/dark/._1.png": b"x", "dark/": b""})
     one, two = load(DataConfig(f"images:{folder}")), load(DataConfig(f"images:{packed}"))
     assert one.classes == two.classes == ("dark", "light") and one.title == "shapes"
@@ -46,60 +38,60 @@ def test_folder_and_its_zip_are_the_same_pictures(tmp_path):
         assert ((split.images >= 200).all(axis=(1, 2, 3)) == (split.labels == 1)).all()
     assert np.array_equal(one.train.images, two.train.images) and np.array_equal(one.test.labels, two.test.labels)
     assert resolve(DataConfig(f"images:{folder}")).digest == resolve(DataConfig(f"images:{packed}")).digest
-    assert not keys(one.train) & keys(one.test)
+    assert not image_set(one.train) & image_set(one.test)
 
 
 def test_classes_below_one_outer_folder_and_without_folders(tmp_path):
     wrapped = make_zip(tmp_path / "wrapped.zip", shapes("all/of/them/"))
     assert load(DataConfig(f"images:{wrapped}")).classes == ("dark", "light")
-    flat = make_zip(tmp_path / "flat.zip", {"a.png": png(1), "b.png": png(2)})
+    flat = make_zip(tmp_path / "flat.zip", {"a.png": plain_image(1), "b.png": plain_image(2)})
     data = load(DataConfig(f"images:{flat}"))
     assert data.classes == ("pictures",) and (len(data.train), len(data.test)) == (1, 1)
-    mixed = make_zip(tmp_path / "mixed.zip", shapes() | {"loose.png": png(1)})
+    mixed = make_zip(tmp_path / "mixed.zip", shapes() | {"loose.png": plain_image(1)})
     assert load(DataConfig(f"images:{mixed}")).classes == ("dark", "light", "pictures")
 
 
 def test_digest_follows_content_and_load_refuses_what_changed(tmp_path):
-    folder = make_folder(tmp_path / "own", shapes())
+    folder = write_files(tmp_path / "own", shapes())
     config = DataConfig(f"images:{folder}")
     known = resolve(config)
     assert len(known.digest) == 12 and resolve(known) == known and len(load(known).train) == 12
     (folder / "dark" / "0.png").rename(folder / "dark" / "zero.png")
     renamed = resolve(config)
-    (folder / "dark" / "zero.png").write_bytes(png(77))
+    (folder / "dark" / "zero.png").write_bytes(plain_image(77))
     changed = resolve(config)
     assert len({known.digest, renamed.digest, changed.digest}) == 3
     with pytest.raises(ValueError, match="have changed") as error:
         load(known)
-    sentence(error)
+    one_line(error)
     assert 77 in np.concatenate([load(changed).train.images, load(changed).test.images])
 
 
-def test_own_pictures_take_a_limit(tmp_path):
-    folder = make_folder(tmp_path / "own", shapes())
+def test_own_images_take_a_limit(tmp_path):
+    folder = write_files(tmp_path / "own", shapes())
     assert len(load(DataConfig(f"images:{folder}", limit=3)).train) == 3
 
 
 def hostile_zips(folder):
     """name -> (zip, words its sentence must hold)."""
-    good = {"a.png": png(1), "b.png": png(2)}
+    good = {"a.png": plain_image(1), "b.png": plain_image(2)}
     locked = zipfile.ZipInfo("locked.png")
     cases = {
-        "up": ({"../../x.png": png(0)}, "leads out"),
-        "inner_up": ({"a/../../x.png": png(0)}, "leads out"),
-        "absolute": ({"/etc/x.png": png(0)}, "leads out"),
-        "drive": ({"C:/x.png": png(0)}, "leads out"),
-        "backslash": ({"..\\x.png": png(0)}, "leads out"),
-        "share": ({"\\\\server\\x.png": png(0)}, "leads out"),
+        "up": ({"../../x.png": plain_image(0)}, "leads out"),
+        "inner_up": ({"a/../../x.png": plain_image(0)}, "leads out"),
+        "absolute": ({"/etc/x.png": plain_image(0)}, "leads out"),
+        "drive": ({"C:/x.png": plain_image(0)}, "leads out"),
+        "backslash": ({"..\\x.png": plain_image(0)}, "leads out"),
+        "share": ({"\\\\server\\x.png": plain_image(0)}, "leads out"),
     }
     for name, (members, words) in cases.items():
         yield make_zip(folder / f"{name}.zip", good | members), words
-    yield make_zip(folder / "one.zip", {"a.png": png(1)}), "at least 2 images, got 1"
+    yield make_zip(folder / "one.zip", {"a.png": plain_image(1)}), "at least 2 images, got 1"
     yield make_zip(folder / "none.zip", {}), "at least 2 images, got 0"
     yield make_zip(folder / "lzma.zip", good, zipfile.ZIP_LZMA), "unusual way"
     nested = make_zip(folder / "inner", {"most.zip": make_zip(folder / "most", good).read_bytes()}).read_bytes()
     yield make_zip(folder / "matryoshka.zip", {"inner.zip": nested}), "'most.zip' is a zip inside"
-    whole = make_zip(folder / "whole", good | {locked: png(3)}).read_bytes()
+    whole = make_zip(folder / "whole", good | {locked: plain_image(3)}).read_bytes()
     stored = make_zip(folder / "stored", good, zipfile.ZIP_STORED).read_bytes()
     for name, content, words in (
         ("half.zip", whole[: len(whole) // 2], "is not a zip file"),
@@ -122,18 +114,18 @@ def test_hostile_zips_end_in_one_sentence(tmp_path, own_data):
         ):
             with pytest.raises(ValueError) as error:
                 attempt()
-            assert words in sentence(error), path.name
+            assert words in one_line(error), path.name
     assert not own_data.exists()  # nothing was stored
 
 
 def test_limits_bind_uploads_and_not_the_owner(tmp_path, own_data, monkeypatch):
-    many, folder = make_zip(tmp_path / "many.zip", shapes()), make_folder(tmp_path / "many", shapes())
+    many, folder = make_zip(tmp_path / "many.zip", shapes()), write_files(tmp_path / "many", shapes())
     for field, most, words in (("files", 9, "more than 9 files"), ("total_bytes", 1_000, "MB")):
         monkeypatch.setattr(images, "UPLOAD", dataclasses.replace(archives.UPLOAD, **{field: most}))
         for upload in (many.read_bytes(), shapes()):
             with pytest.raises(ValueError, match=words) as error:
                 datasets.store_upload(upload, "many")
-            sentence(error)
+            one_line(error)
         for place in (many, folder):
             assert len(load(DataConfig(f"images:{place}", limit=5)).train) == 5
     assert archives.OWN.files > 20_000 and archives.OWN.total_bytes > 10**12
@@ -142,8 +134,8 @@ def test_limits_bind_uploads_and_not_the_owner(tmp_path, own_data, monkeypatch):
 def test_a_name_that_comes_twice_is_refused(tmp_path):
     twins = tmp_path / "twins.zip"
     with zipfile.ZipFile(twins, "w") as archive, pytest.warns(UserWarning):
-        archive.writestr("a.png", png(1))
-        archive.writestr("a.png", png(2))
+        archive.writestr("a.png", plain_image(1))
+        archive.writestr("a.png", plain_image(2))
     with pytest.raises(ValueError, match="twice"):
         check_zip(twins)
 
@@ -168,7 +160,7 @@ def test_names_a_student_may_try(path):
     for function in (load, resolve):
         with pytest.raises(ValueError) as error:
             function(DataConfig(f"images:{path[:500]}"))
-        sentence(error)
+        one_line(error)
 
 
 def test_upload_is_stored_under_its_digest_and_listed(tmp_path, own_data):
@@ -189,6 +181,6 @@ def test_upload_is_stored_under_its_digest_and_listed(tmp_path, own_data):
     assert images._shown("../../<b>My shapes</b>.zip") == "b.zip" and images._shown("\n<>") == "images.zip"
 
 
-def test_check_zip_counts_pictures(tmp_path):
+def test_check_zip_counts_images(tmp_path):
     path = make_zip(tmp_path / "a.zip", shapes())
     assert check_zip(path) == check_zip(str(path)) == check_zip(io.BytesIO(path.read_bytes())) == 15

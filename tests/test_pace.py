@@ -8,8 +8,8 @@ import time
 
 import pytest
 from conftest import tiny_config, until
+from job_helpers import job_state, job_step, long_config
 from safetensors.numpy import load_file
-from test_jobs import long_config, state, step
 
 from aevae import paths
 from aevae.queue import jobs
@@ -21,9 +21,9 @@ from aevae.store import checkpoints
 
 def stands(number, at) -> bool:
     """Has the job come to this step, and does it stay there?"""
-    until(lambda: step(number) == at and jobs.get(number).progress.get("held"), 20)
+    until(lambda: job_step(number) == at and jobs.get(number).progress.get("held"), 20)
     time.sleep(0.6)
-    return step(number) == at
+    return job_step(number) == at
 
 
 def paused(config, worker) -> tuple[int, subprocess.Popen]:
@@ -35,7 +35,7 @@ def paused(config, worker) -> tuple[int, subprocess.Popen]:
 
 
 @pytest.mark.slow
-def test_paused_stands_still_and_goes_as_far_as_asked(empty_store, worker):
+def test_a_paused_run_waits_and_continues_to_the_requested_step(empty_store, worker):
     config = tiny_config("vae", epochs=3)  # of 4 steps
     number, process = paused(config, worker)
     now = empty_store / config.name / "now.safetensors"
@@ -49,7 +49,7 @@ def test_paused_stands_still_and_goes_as_far_as_asked(empty_store, worker):
     assert time.time() - jobs.get(number).beat < 3, "the heart goes on"
     assert jobs.get(number).progress["seconds_left"] < 5, "waiting is not counted"
     jobs.pace(number, "go")
-    assert process.wait(60) == 0 and state(number) == "done" and not now.exists()
+    assert process.wait(60) == 0 and job_state(number) == "done" and not now.exists()
 
 
 @pytest.mark.slow
@@ -61,9 +61,9 @@ def test_a_paused_run_is_the_run_that_was_never_paused(empty_store, worker, tmp_
     assert stands(number, 4)
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
-    assert (state(number), jobs.get(number).pace) == ("queued", "pause"), "it ends while paused, and stays so"
+    assert (job_state(number), jobs.get(number).pace) == ("queued", "pause"), "it ends while paused, and stays so"
     process = worker()
-    until(lambda: state(number) == "running")
+    until(lambda: job_state(number) == "running")
     jobs.advance(number, "step")
     assert stands(number, 5)
     jobs.pace(number, "slow")
@@ -79,16 +79,16 @@ def test_a_paused_run_is_the_run_that_was_never_paused(empty_store, worker, tmp_
 def test_slow_is_slow(empty_store, worker):
     number, _ = paused(tiny_config("ae", epochs=1000), worker)
     jobs.pace(number, "slow")
-    until(lambda: step(number) > 0)
-    first, begun = step(number), time.monotonic()
+    until(lambda: job_step(number) > 0)
+    first, begun = job_step(number), time.monotonic()
     time.sleep(3)
-    rate = (step(number) - first) / (time.monotonic() - begun)
+    rate = (job_step(number) - first) / (time.monotonic() - begun)
     assert 3 < rate < 6.5
     jobs.pace(number, "go")
-    until(lambda: step(number) > first + 100)
+    until(lambda: job_step(number) > first + 100)
     jobs.pace(number, "pause")
     time.sleep(1.5)
-    there = step(number)
+    there = job_step(number)
     assert stands(number, there)
 
 
@@ -99,7 +99,7 @@ def test_cancel_while_paused(empty_store, worker):
     jobs.advance(number, "step")
     assert stands(number, 1)
     jobs.cancel(number)
-    assert process.wait(10) == 0 and state(number) == "cancelled"
+    assert process.wait(10) == 0 and job_state(number) == "cancelled"
     assert checkpoints.read_run(paths.runs_dir() / config.name).state["step"] == 1
 
 

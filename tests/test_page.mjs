@@ -7,15 +7,15 @@ import { lerp } from "../aevae/ui/live/maths.js";
 import { channel, onDrawing, onFrame, prefersReducedMotion, stage } from "../aevae/ui/live/page.js";
 
 test("a channel tells everybody but the one who spoke", () => {
-  const me = {}, heard = [];
-  const off = channel("test:z").on((v) => heard.push(["me", v]), me);
-  channel("test:z").on((v) => heard.push(["other", v]));
+  const me = {}, received = [];
+  const off = channel("test:z").on((v) => received.push(["me", v]), me);
+  channel("test:z").on((v) => received.push(["other", v]));
   channel("test:z").set(1, me);
   assert.equal(channel("test:z").value, 1);
   channel("test:z").set(2);
   off();
   channel("test:z").set(3);
-  assert.deepEqual(heard, [["other", 1], ["me", 2], ["other", 2], ["other", 3]]);
+  assert.deepEqual(received, [["other", 1], ["me", 2], ["other", 2], ["other", 3]]);
   assert.equal(channel("test:another").value, null);
 });
 

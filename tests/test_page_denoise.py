@@ -9,6 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 from conftest import open_page
+from page_helpers import widget
 from pretend import Mounted
 from streamlit.testing.v1 import AppTest
 
@@ -35,10 +36,6 @@ def page(live: bool = False, **query: str) -> AppTest:
 def cards(at: AppTest) -> list[str]:
     """What stands under the pictures: clean, noisy, then a model each."""
     return [m.value for m in at.markdown if "\n" in m.value and m.value.startswith("**")]
-
-
-def pick(at: AppTest, kind: str, key: str):
-    return next(widget for widget in getattr(at, kind) if widget.key == key)
 
 
 def expected(run, kind="gaussian", level=0.5, seed=0, times=1, digit=1) -> str:
@@ -81,9 +78,9 @@ class Nothing:
         ("number_input", "digit", 12, {"digit": 12}),
     ],
 )
-def test_a_control_changes_the_pictures(store, kind, key, value, changed):
+def test_a_control_changes_the_images(store, kind, key, value, changed):
     at = page()
-    pick(at, kind, key).set_value(value).run()
+    widget(at, kind, key).set_value(value).run()
     assert not at.exception
     assert cards(at)[2].endswith(expected(load_run(store["denoising"]), **changed))
 
@@ -173,8 +170,8 @@ def test_the_live_view_takes_the_place_of_the_cards(store, mounted):
 
 def test_what_the_browser_sends_holds_and_stays(store, mounted):
     at = mounted.send(page(live=True), kind="masking", level=0.37, seed=9, times=3, layer=layer_text(255, 128), n=1)
-    assert (pick(at, "slider", "level").value, pick(at, "number_input", "seed").value) == (0.37, 9)
-    assert pick(at, "button_group", "noise").value == "masking"
+    assert (widget(at, "slider", "level").value, widget(at, "number_input", "seed").value) == (0.37, 9)
+    assert widget(at, "button_group", "noise").value == "masking"
     assert mounted.spec["n"] == 1
     assert set(mounted.arrays["cover"]) == {255} and set(mounted.arrays["ink"]) == {128}
     assert at.query_params["level"] == "0.37"
@@ -208,7 +205,7 @@ def test_what_makes_no_sense_is_dropped(store, mounted, payload):
     assert denoise_view.state_of(payload) == {}
     at = mounted.send(page(live=True), **payload)
     assert (mounted.spec["kind"], mounted.spec["level"], mounted.spec["seed"]) == ("gaussian", 0.5, 0)
-    assert pick(at, "slider", "times").value == 1
+    assert widget(at, "slider", "times").value == 1
 
 
 def test_ink_beyond_its_cover_is_cut_and_an_empty_layer_is_none():
@@ -233,7 +230,7 @@ def test_trouble_is_said_and_the_server_draws(store):
     assert not [b for b in at.get("bidi_component") if "noise_live" in str(b)]
 
 
-def test_runs_of_one_other_set_show_its_pictures(store, mounted, monkeypatch):
+def test_runs_of_one_other_set_show_its_images(store, mounted, monkeypatch):
     other = Split(np.full((300, 1, 28, 28), 51, np.uint8), np.zeros(300, np.int64))
     real = cached.dataset
     boots = Dataset("fashion-mnist", "Fashion", other, other, ("boot",))
@@ -263,7 +260,7 @@ def rewrite(folder, config: dict) -> None:
     folder.rename(folder.with_name(RunConfig.from_dict(config).name))
 
 
-def test_the_browser_spoils_as_python_does(tmp_path):
+def test_the_browser_corrupts_as_python_does(tmp_path):
     if shutil.which("node") is None:
         pytest.skip("needs node")
     clean = cached.shown_digits()[0][3:4]
@@ -275,7 +272,7 @@ def test_the_browser_spoils_as_python_does(tmp_path):
     layer = np.random.default_rng(0).integers(0, 256, (2, 28, 28), np.uint8)
     layer[1] = layer.min(0)
     covered = lay_over(clean, layer)
-    told = {
+    case = {
         "clean": clean.ravel().tolist(),
         "draws": {kind: draw.tolist() for kind, draw in draws(5).items()},
         "cases": cases,
@@ -284,7 +281,7 @@ def test_the_browser_spoils_as_python_does(tmp_path):
         "sse": float(sse(clean, covered)[0]),
         "psnr": float(psnr(clean, covered)[0]),
     }
-    (tmp_path / "noise.json").write_text(json.dumps(told), "utf-8")
+    (tmp_path / "noise.json").write_text(json.dumps(case), "utf-8")
     done = subprocess.run(
         ["node", "--test", str(paths.ROOT / "tests" / "test_noise.mjs")],
         env=os.environ | {"AEVAE_NOISE": str(tmp_path / "noise.json")},

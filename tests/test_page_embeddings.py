@@ -6,8 +6,8 @@ import zipfile
 import numpy as np
 import pytest
 from conftest import open_page
+from page_helpers import sent_to_module, without_error
 from streamlit.testing.v1 import AppTest
-from test_page_sliders import parcel
 
 from aevae import embeddings
 from aevae.embeddings import umaps
@@ -23,17 +23,12 @@ QUICK = {"count": 300, "map_1": "pca", "map_2": "pca"}
 
 
 def opened(**values) -> AppTest:
-    """The page with quick maps of 300 digits, unless told otherwise."""
-    return whole(open_page(PAGE, QUICK | values))
-
-
-def whole(app: AppTest) -> AppTest:
-    assert not app.exception and not app.error
-    return app
+    """The page with quick maps of 300 digits, if no other values are given."""
+    return without_error(open_page(PAGE, QUICK | values))
 
 
 def spec(app: AppTest) -> dict:
-    return parcel(app, "atlas")[0]
+    return sent_to_module(app, "atlas")[0]
 
 
 def states(app: AppTest) -> list[str]:
@@ -41,7 +36,7 @@ def states(app: AppTest) -> list[str]:
 
 
 def xy(app: AppTest, pane: int) -> np.ndarray:
-    return parcel(app, "atlas")[1][f"xy{pane}"]
+    return sent_to_module(app, "atlas")[1][f"xy{pane}"]
 
 
 def headings(app: AppTest) -> list[str]:
@@ -52,7 +47,7 @@ def brushed(app: AppTest, **state) -> AppTest:
     """As if the browser had sent it."""
     for name, value in state.items():
         setattr(app.session_state["atlas"], name, value)
-    return whole(app.run())
+    return without_error(app.run())
 
 
 def test_without_models_there_are_maps_of_pixels(empty_store):
@@ -63,13 +58,13 @@ def test_without_models_there_are_maps_of_pixels(empty_store):
 
 def test_the_same_digits_in_all_panes_with_their_numbers(store):
     app = opened(panes=3, map_3="pca")
-    header, arrays = parcel(app, "atlas")
+    header, arrays = sent_to_module(app, "atlas")
     assert states(app) == ["ready"] * 3 and [p["title"].split(" ")[0] for p in header["panes"]][2] == "Raw"
     assert all(arrays[f"xy{i}"].shape == (300, 2) for i in range(3)) and arrays["labels"].shape == (300,)
     np.testing.assert_array_equal(arrays["labels"], map_state.labels("mnist-5k", 300))
     for pane in header["panes"]:
         assert [name for name, *_ in pane["numbers"]][:2] == ["10-NN accuracy", "before mapping"]
-    sheet, given = parcel(app, "broadcast")
+    sheet, given = sent_to_module(app, "broadcast")
     assert header["nearest"] == NUM_NEAREST
     assert sheet["channel"] == header["images"] and given["images"].shape == (300, 784)
 
@@ -78,14 +73,14 @@ def test_every_control_of_a_pane(store):
     app = opened()
     before = xy(app, 0)
     app.selectbox(key="space_1").set_value(store["vae"]).run()
-    assert not np.array_equal(xy(whole(app), 0), before) and spec(app)["panes"][0]["run"] == store["vae"]
+    assert not np.array_equal(xy(without_error(app), 0), before) and spec(app)["panes"][0]["run"] == store["vae"]
     app.selectbox(key="map_1").set_value("latent").run()
-    assert spec(whole(app))["panes"][0]["sub"] == "latent plane"
+    assert spec(without_error(app))["panes"][0]["sub"] == "latent plane"
     np.testing.assert_array_equal(xy(app, 0), codes(store["vae"])[:, list(panes.strongest(store["vae"]))])
     app.selectbox(key="count").set_value(500).run()
-    assert len(xy(whole(app), 0)) == 500
+    assert len(xy(without_error(app), 0)) == 500
     app.segmented_control(key="panes").set_value(4).run()
-    assert len(spec(whole(app))["panes"]) == 4
+    assert len(spec(without_error(app))["panes"]) == 4
 
 
 def codes(name: str, n: int = 300) -> np.ndarray:
@@ -105,7 +100,7 @@ def codes(name: str, n: int = 300) -> np.ndarray:
 def test_parameters_reach_the_request(store, method, key, value, words):
     app = opened(map_1=method)
     app.number_input(key=key).set_value(value).run()
-    assert spec(whole(app))["panes"][0]["sub"] == words
+    assert spec(without_error(app))["panes"][0]["sub"] == words
     (asked,) = [job.config for job in jobs.jobs(lane=jobs.TASKS_LANE) if job.active]  # what nobody wants now is gone
     assert asked["via"] == ("pca50" if "pca50" in method else "") and value in asked["parameters"].values()
 
@@ -114,10 +109,10 @@ def test_parameters_reach_the_request(store, method, key, value, words):
 def test_a_missing_map_is_queued_once_and_shown_when_it_is_there(store):
     app = opened(map_2="tsne")
     assert states(app) == ["ready", "making"] and spec(app)["panes"][1]["note"] == "Next in the queue"
-    whole(app.run())
+    without_error(app.run())
     (job,) = jobs.jobs(lane=jobs.TASKS_LANE)
     assert map_task.work(job.config, lambda news: None, lambda: False)
-    assert states(whole(app.run())) == ["ready", "ready"] and xy(app, 1).shape == (300, 2)
+    assert states(without_error(app.run())) == ["ready", "ready"] and xy(app, 1).shape == (300, 2)
 
 
 def test_a_map_on_its_way_is_shown_as_far_as_it_is(store, monkeypatch):
@@ -129,14 +124,14 @@ def test_a_map_on_its_way_is_shown_as_far_as_it_is(store, monkeypatch):
     assert (look.state, look.part, look.note) == ("making", 0.25, "Step 200 of 800") and look.xy is half.xy
 
 
-def test_cancelled_and_failed_maps_are_sentences_and_may_be_asked_for_again(store):
+def test_cancelled_and_failed_maps_show_a_message_and_can_be_requested_again(store):
     app = opened(map_1="tsne")
     (key,) = app.session_state["atlas_jobs"]
     jobs.cancel(app.session_state["atlas_jobs"][key])
-    assert states(whole(app.run())) == ["making", "ready"], "cancelled by another session: asked for again"
+    assert states(without_error(app.run())) == ["making", "ready"], "cancelled by another session: asked for again"
     app.session_state["atlas_stopped"] = {key}
     jobs.cancel(app.session_state["atlas_jobs"][key])
-    assert states(whole(app.run())) == ["stopped", "ready"]
+    assert states(without_error(app.run())) == ["stopped", "ready"]
     assert spec(app)["panes"][0]["note"] == "Cancelled." and spec(app)["panes"][0]["again"]
     assert not any(job.active for job in jobs.jobs(lane=jobs.TASKS_LANE)), "looking does not ask for it again"
 
@@ -149,12 +144,14 @@ def test_what_has_no_map_is_a_sentence_and_the_rest_goes_on(store):
 def test_comparisons_set_all_panes(store):
     app = opened()
     app.selectbox(key="preset").set_value("perplexity").run()
-    assert [p["sub"] for p in spec(whole(app))["panes"]] == [f"t-SNE, perplexity {p}, seed 0" for p in (2, 30, 100)]
+    assert [p["sub"] for p in spec(without_error(app))["panes"]] == [
+        f"t-SNE, perplexity {p}, seed 0" for p in (2, 30, 100)
+    ]
     app.selectbox(key="preset").set_value("road").run()
-    assert [p["sub"].split(",")[0] for p in spec(whole(app))["panes"]] == ["t-SNE", "t-SNE", "PCA-50 → t-SNE"]
+    assert [p["sub"].split(",")[0] for p in spec(without_error(app))["panes"]] == ["t-SNE", "t-SNE", "PCA-50 → t-SNE"]
     assert app.selectbox(key="space_2").value == panes.PIXELS
     app.button(key="show_perplexity").click().run()
-    assert spec(whole(app))["panes"][2]["sub"] == "t-SNE, perplexity 100, seed 0"
+    assert spec(without_error(app))["panes"][2]["sub"] == "t-SNE, perplexity 100, seed 0"
 
 
 def test_colours(store):
@@ -165,8 +162,8 @@ def test_colours(store):
     x = map_state.images("mnist-5k", 300).astype(np.float32) / 255
     for name, wanted in (("changed-1-2", None), (f"error-{store['ae']}", x), (f"kl-{store['vae']}", None)):
         app.selectbox(key="colour").set_value(name).run()
-        shade = spec(whole(app))["shade"]
-        assert shade["low"] < shade["high"] and parcel(app, "atlas")[1]["shade"].shape == (300,)
+        shade = spec(without_error(app))["shade"]
+        assert shade["low"] < shade["high"] and sent_to_module(app, "atlas")[1]["shade"].shape == (300,)
         assert shade["unit"] == ("out of 10 neighbours" if wanted is None and "changed" in name else "nats")
 
 
@@ -195,7 +192,7 @@ def test_aligning_turns_the_second_map_onto_the_first(store):
     app = opened(space_1=store["vae"], map_1="pca", space_2=store["vae"], map_2="latent")
     before = [xy(app, i) for i in (0, 1)]
     app.segmented_control(key="align").set_value("first").run()
-    after = [xy(whole(app), i) for i in (0, 1)]
+    after = [xy(without_error(app), i) for i in (0, 1)]
     np.testing.assert_array_equal(after[0], before[0])
     np.testing.assert_allclose(after[1], embeddings.procrustes(before[1], before[0]), atol=1e-5)
     assert len({tuple(p["frame"]) for p in spec(app)["panes"]}) == 1, "one frame for both"
@@ -214,7 +211,7 @@ def test_umaps_are_drawn_together_by_one_job(store, monkeypatch):
     drawn = lambda points, config, watch: [z[:, :2] + i for i, z in enumerate(points)]  # noqa: E731
     monkeypatch.setattr(umaps, "aligned_maps", drawn)
     assert map_task.work(job.config, lambda news: None, lambda: False)
-    assert states(whole(app.run())) == ["ready"] * 3, "one drawing made both"
+    assert states(without_error(app.run())) == ["ready"] * 3, "one drawing made both"
     for i, family in enumerate(("ae", "vae")):
         np.testing.assert_array_equal(xy(app, i), codes(store[family])[:, :2] + i)
     assert len({tuple(p["frame"]) for p in spec(app)["panes"]}) == 1, "one frame for all"
@@ -230,7 +227,7 @@ def test_maps_that_are_drawn_together_are_given_up_together(store):
     assert {look.errand.key for look in looks} == {key}
     app.session_state["atlas_stopped"] = {key}
     jobs.cancel(app.session_state["atlas_jobs"][key])
-    assert states(whole(app.run())) == ["stopped"] * 2 and all(p["again"] for p in spec(app)["panes"])
+    assert states(without_error(app.run())) == ["stopped"] * 2 and all(p["again"] for p in spec(app)["panes"])
 
 
 def together_of(store) -> tuple[embeddings.MapRequest, ...]:
@@ -242,7 +239,7 @@ def test_planes_decode_exactly_also_when_they_are_turned(store):
     app = opened(space_1=store["vae"], map_1="pca", space_2=store["vae"], map_2="latent", align="first")
     z, dims = codes(store["vae"]), list(panes.strongest(store["vae"]))
     for pane in (0, 1):
-        origin, u, v = parcel(app, "atlas")[1][f"lift{pane}"]
+        origin, u, v = sent_to_module(app, "atlas")[1][f"lift{pane}"]
         x, y = xy(app, pane)[7]
         lifted = origin + x * u + y * v
         if pane:
@@ -263,7 +260,7 @@ def test_a_selection_is_shown_with_the_mean_codes(store):
     captions = [caption for image in app.get("image") for caption in image.captions if caption]
     assert captions[0] == "Mean image" and [c.startswith("Decoded mean code of ") for c in captions[1:]] == [True] * 2
     app.selectbox(key="count").set_value(500).run()
-    assert headings(whole(app)) == [], "of other points nothing is selected"
+    assert headings(without_error(app)) == [], "of other points nothing is selected"
 
 
 def test_neighbours_in_pixels_spaces_and_maps(store):
@@ -292,8 +289,8 @@ def test_jaccard():
 
 def test_what_the_link_says_is_brushed(store):
     rows = np.array([3, 5, 8], np.int32)
-    app = whole(open_page(PAGE, QUICK, point="7", selected=selection.pack(rows, 300), view="0.5_-0.25_3~0_0_1"))
-    header, arrays = parcel(app, "atlas")
+    app = without_error(open_page(PAGE, QUICK, point="7", selected=selection.pack(rows, 300), view="0.5_-0.25_3~0_0_1"))
+    header, arrays = sent_to_module(app, "atlas")
     assert header["point"] == 7 and header["views"] == [[0.5, -0.25, 3], [0, 0, 1]]
     np.testing.assert_array_equal(arrays["selected"], rows)
     assert headings(app)[0] == "3 selected" and headings(app)[1].endswith("number 7")
@@ -305,7 +302,7 @@ def test_a_digit_of_ones_own_lands_in_every_map(store):
     for i, pane in enumerate(spec(app)["panes"]):
         np.testing.assert_allclose(pane["own"], xy(app, i)[42], atol=1e-3)
     assert headings(app) == ["The 10 nearest neighbours of your digit"]
-    assert parcel(app, "atlas")[1]["own"].shape == (784,)
+    assert sent_to_module(app, "atlas")[1]["own"].shape == (784,)
     looks = [map_state.look_at(panes.Choice(panes.RANDOM, "pca"), "mnist-5k", 300)]
     assert details.places(looks, mine) == [None], "random codes know no digit"
 
@@ -320,7 +317,7 @@ def test_files_to_take_along(store):
         assert len(archive.read("vectors.tsv").splitlines()) == 300
 
 
-def test_letters_give_maps_up_and_ask_again(monkeypatch):
+def test_messages_cancel_maps_and_request_them_again(monkeypatch):
     state, cancelled = {"atlas_jobs": {"k": 17}}, []
     monkeypatch.setattr(map_state.st, "session_state", state)
     monkeypatch.setattr(jobs, "cancel", cancelled.append)

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 from conftest import tiny_config
-from test_page_embeddings import brushed, headings, opened, spec, states, whole, xy
+from page_helpers import without_error
+from test_page_embeddings import brushed, headings, opened, spec, states, xy
 
 from aevae import datasets
 from aevae.config import DataConfig
@@ -22,7 +23,7 @@ def test_a_perplexity_that_is_too_large(store):
     assert states(app) == ["ready", "stopped"] and not jobs.jobs(lane=jobs.TASKS_LANE)
     assert spec(app)["panes"][1]["note"] == "perplexity must be in 1..99.6 for 300 codes, got 900"
     app.number_input(key="perplexity_2").set_value(50.0).run()
-    assert states(whole(app)) == ["ready", "making"]
+    assert states(without_error(app)) == ["ready", "making"]
 
 
 def test_numbers_that_are_not_there_yet_take_as_much_room(store):
@@ -46,9 +47,9 @@ def test_codes_that_are_no_numbers(store, monkeypatch):
         f"The 10 nearest neighbours of {map_state.labels('mnist-5k', 300)[7]}, number 7",
     ]
     app.selectbox(key="map_1").set_value("tsne").run()
-    assert states(whole(app)) == ["making", "ready"], "the queue will say it"
+    assert states(without_error(app)) == ["making", "ready"], "the queue will say it"
     app.selectbox(key="colour").set_value(f"error-{store['vae']}").run()
-    said = [c.value for c in whole(app).caption]
+    said = [c.value for c in without_error(app).caption]
     assert spec(app)["shade"] is None and any("not finite" in text for text in said), said
 
 
@@ -82,5 +83,5 @@ def test_a_model_of_another_data_set(store):
     assert states(app) == ["ready"] * 2 and "trained on lines" in spec(app)["panes"][0]["warnings"][0]
     assert spec(app)["panes"][1]["warnings"] == [] and spec(app)["points"] == "mnist-5k:300"
     app.selectbox(key="space_2").set_value(panes.PIXELS).run()
-    assert spec(whole(app))["points"] == "lines:300", "of one data set its own pictures are shown"
+    assert spec(without_error(app))["points"] == "lines:300", "of one data set its own pictures are shown"
     assert spec(app)["panes"][0]["warnings"] == []

@@ -1,5 +1,6 @@
 """The Interpolate page: each control changes what it says it changes, drawn by the server and live."""
 
+import functools
 import io
 import json
 import os
@@ -8,7 +9,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import open_page
+from page_helpers import open_checked_page, widget
 from PIL import Image
 from pretend import Mounted
 from streamlit.testing.v1 import AppTest
@@ -21,21 +22,12 @@ from aevae.ui.interpolate import path_view
 from aevae.ui.shared import cached, image_sheets
 
 PAGE = "pages/explore/interpolate.py"
-
-
-def page(**query: str) -> AppTest:
-    at = open_page(PAGE, **query)
-    assert not at.exception
-    return at
+page = functools.partial(open_checked_page, PAGE)
 
 
 def strips(at: AppTest) -> list[str]:
     bodies = [element.value if hasattr(element, "value") else element.proto.body for element in at.get("html")]
     return [body for body in bodies if "<figure" in body]
-
-
-def pick(at: AppTest, kind: str, key: str):
-    return next(widget for widget in getattr(at, kind) if widget.key == key)
 
 
 def digits(*numbers: int) -> np.ndarray:
@@ -61,24 +53,24 @@ def test_two_digits_in_pixels_and_in_both_models(store):
 def test_steps_path_and_digits_change_the_walk(store):
     at = page()
     assert strips(at)[0].count("<figure") == 9
-    pick(at, "slider", "steps").set_value(5).run()
+    widget(at, "slider", "steps").set_value(5).run()
     assert all(strip.count("<figure") == 5 for strip in strips(at))
-    pick(at, "button_group", "path").set_value("spherical").run()
+    widget(at, "button_group", "path").set_value("spherical").run()
     assert len(strips(at)) == 1 + 2
     before = strips(at)
     for letter in "ab":
-        pick(at, "number_input", f"digit_{letter}").set_value(77 if letter == "a" else 78).run()
+        widget(at, "number_input", f"digit_{letter}").set_value(77 if letter == "a" else 78).run()
         assert all(new != old for new, old in zip(strips(at), before, strict=True))
         before = strips(at)
 
 
 def test_four_corners(store):
     at = page()
-    pick(at, "button_group", "walk").set_value("four").run()
-    pick(at, "slider", "steps").set_value(4).run()
-    pick(at, "button_group", "path").set_value("linear").run()
+    widget(at, "button_group", "walk").set_value("four").run()
+    widget(at, "slider", "steps").set_value(4).run()
+    widget(at, "button_group", "path").set_value("linear").run()
     for i, letter in enumerate("abcd"):
-        pick(at, "number_input", f"digit_{letter}").set_value(20 + i).run()
+        widget(at, "number_input", f"digit_{letter}").set_value(20 + i).run()
     assert not at.exception
     space = path_view.model_space(load_run(store["vae"]))
     sheet = bilinear(space.encode(digits(20, 21, 22, 23)), 4).reshape(16, -1)
@@ -87,7 +79,7 @@ def test_four_corners(store):
 
 def test_latent_arithmetic(store):
     at = page(digit_a="3", digit_b="5", digit_c="8")
-    pick(at, "button_group", "walk").set_value("sum").run()
+    widget(at, "button_group", "walk").set_value("sum").run()
     assert not at.exception
     assert len(strips(at)) == 3
     space = path_view.model_space(load_run(store["ae"]))
@@ -151,7 +143,7 @@ def test_first_choice_is_a_fair_pair(store):
 
 def test_the_link_restores_the_view(store):
     at = page(walk="Four corners", path="spherical", steps="3", digit_c="40", digit_d="41")
-    numbers = [pick(at, "number_input", f"digit_{letter}").value for letter in "abcd"]
+    numbers = [widget(at, "number_input", f"digit_{letter}").value for letter in "abcd"]
     assert numbers[2:] == [40, 41]
     space = path_view.model_space(load_run(store["vae"]))
     sheet = bilinear(space.encode(digits(*numbers)), 3, "spherical").reshape(9, -1)
@@ -240,14 +232,16 @@ def test_without_a_browser_that_can_the_server_draws_the_place(store):
     at.run()
     assert any("server" in caption.value for caption in at.caption)
     assert len(strips(at)) == 1 + 1 + 2 * 2
-    pick(at, "slider", "t").set_value(0.25).run()
+    widget(at, "slider", "t").set_value(0.25).run()
     space = path_view.model_space(load_run(store["vae"]))
-    a, b = space.encode(digits(pick(at, "number_input", "digit_a").value, pick(at, "number_input", "digit_b").value))
+    a, b = space.encode(
+        digits(widget(at, "number_input", "digit_a").value, widget(at, "number_input", "digit_b").value)
+    )
     here = space.steps(np.stack([lerp(a, b, 0.25), slerp(a, b, 0.25)]))
     for i in range(2):
         assert f"<div>{here.holes[i]:.1f}</div>" in strips(at)[0].split("<figure")[4 + i]
-    pick(at, "button_group", "walk").set_value("four").run()
-    pick(at, "slider", "down").set_value(1.0).run()
+    widget(at, "button_group", "walk").set_value("four").run()
+    widget(at, "slider", "down").set_value(1.0).run()
     assert not at.exception and strips(at)[0].count("<figure") == 5
 
 

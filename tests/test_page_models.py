@@ -1,5 +1,6 @@
 """The Models page: every run is there, whatever its state; what the page says it does, it does."""
 
+import functools
 import io
 import json
 import shlex
@@ -8,7 +9,8 @@ import time
 import zipfile
 
 import pytest
-from conftest import open_page, tiny_config
+from conftest import tiny_config
+from page_helpers import click, open_checked_page, texts
 from streamlit.testing.v1 import AppTest
 
 from aevae import paths, runs
@@ -20,28 +22,11 @@ from aevae.run_config import build_config, fingerprint
 from aevae.store import checkpoints, files
 from aevae.ui.models import compare_view, gallery, run_view
 
+pytestmark = pytest.mark.usefixtures("no_worker")
+
+page = functools.partial(open_checked_page, "pages/lab/models.py")
+
 APP = paths.ROOT / "app.py"
-
-
-@pytest.fixture(autouse=True)
-def no_worker(monkeypatch):
-    monkeypatch.setattr(jobs, "ensure_worker", lambda device="auto": None)
-
-
-def page(**link) -> AppTest:
-    at = open_page("pages/lab/models.py", **link)
-    assert not at.exception
-    return at
-
-
-def press(at: AppTest, key: str) -> AppTest:
-    at.button(key=key).click().run()
-    assert not at.exception
-    return at
-
-
-def texts(*lists) -> str:
-    return "\n".join(str(e.value) for elements in lists for e in elements)
 
 
 def cards(at: AppTest) -> list[str]:
@@ -99,7 +84,7 @@ def test_damaged_and_unfinished_say_so(store):
     at = page(run=store["ae"])
     assert "cannot be opened" in texts(at.error)
     at = page(run=name)
-    press(at, "models_resume")
+    click(at, "models_resume")
     assert at.title[0].value == "Train" and at.query_params["job"] == name
     assert jobs.jobs()[0].run == name
 
@@ -109,7 +94,7 @@ def test_link_opens_the_run_and_back(store):
     assert at.button_group(key="view").value == "run" and at.get("plotly_chart")
     assert any("recon" in frame.value.to_string() for frame in at.dataframe)
     at.button_group(key="view").set_value("gallery").run()
-    press(at, f"card_{store['ae']}")
+    click(at, f"card_{store['ae']}")
     assert at.button_group(key="view").value == "run" and at.query_params["run"] == store["ae"]
     at = page(run=store["vae"].rpartition("-")[2])
     assert at.query_params["run"] == store["vae"]
@@ -121,13 +106,13 @@ def test_unknown_run_is_a_sentence(store):
 
 def test_open_in_another_page(store):
     at = page(run=store["beta_vae"])
-    press(at, "models_open_denoise")
+    click(at, "models_open_denoise")
     assert at.title[0].value == "Denoise" and store["beta_vae"] in at.session_state["models"]
 
 
 def test_variation_fills_the_form(store):
     at = page(run=store["beta_vae"])
-    press(at, "models_variation")
+    click(at, "models_variation")
     assert at.title[0].value == "Train"
     assert at.number_input(key="train_hidden").value == 16 and "is finished" in texts(at.success)
 
@@ -137,7 +122,7 @@ def test_delete_asks_first_then_is_gone(store):
     at = page(run=name)
     assert "Delete the run" in [b.label for b in at.button]
     assert (paths.runs_dir() / name).exists()
-    press(at, "models_delete")
+    click(at, "models_delete")
     assert not (paths.runs_dir() / name).exists()
     assert name in texts(at.success) and name not in cards(at)
 
@@ -146,7 +131,7 @@ def test_run_in_training_is_not_deleted(store):
     name = store["ae"]
     at = page(run=name)
     with files.named_lock(name).acquire(timeout=5):
-        press(at, "models_delete")
+        click(at, "models_delete")
     assert "is being trained" in texts(at.error) and (paths.runs_dir() / name).exists()
 
 
@@ -162,11 +147,11 @@ def test_export_and_bring_in(store):
     checkpoints.delete_run(info)
     at = page(view="Import")
     at.file_uploader(key="models_zip").set_value(("run.zip", data, "application/zip")).run()
-    press(at, "models_import")
+    click(at, "models_import")
     assert "is imported" in texts(at.success) and checkpoints.finished_run(store["vae"])
-    press(at, "models_import")
+    click(at, "models_import")
     assert "is already here" in texts(at.info) and not at.error
-    press(at, "models_import_show")
+    click(at, "models_import_show")
     assert at.query_params["run"] == store["vae"]
 
 
@@ -176,7 +161,7 @@ def test_bring_in_a_folder(store):
     checkpoints.delete_run(info)
     at = page(view="Import")
     at.file_uploader(key="models_folder").set_value([f for f in files if f[0].split("/")[1] in run_archive.FILES]).run()
-    press(at, "models_import")
+    click(at, "models_import")
     assert "is imported" in texts(at.success) and checkpoints.finished_run(store["vae"])
 
 
@@ -187,15 +172,15 @@ def test_foreign_zip_is_one_sentence(empty_store):
     at = page(view="Import")
     for data in (out.getvalue(), b"no zip at all"):
         at.file_uploader(key="models_zip").set_value(("run.zip", data, "application/zip")).run()
-        press(at, "models_import")
+        click(at, "models_import")
         assert len(at.error) == 1 and at.error[0].value.startswith("The run was not imported:")
     assert not [f for f in paths.runs_dir().glob("*") if not f.name.startswith(".")]
 
 
 def test_compare_shows_what_differs_first(store):
     at = page()
-    press(at, f"card_compare_{store['vae']}")
-    press(at, f"card_compare_{store['beta_vae']}")
+    click(at, f"card_compare_{store['vae']}")
+    click(at, f"card_compare_{store['beta_vae']}")
     assert at.session_state["models"] == [store["vae"], store["beta_vae"]]
     at.button_group(key="view").set_value("compare").run()
     assert not at.exception

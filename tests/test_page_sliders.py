@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from conftest import module_of, open_page, tiny_config
+from conftest import open_page, tiny_config
+from page_helpers import sent_to_module, without_error
 from streamlit.testing.v1 import AppTest
 
-from aevae.browser.blob import unpack
 from aevae.latent import sampling
 from aevae.runs import train_or_load
 from aevae.ui.shared import cached
@@ -24,15 +24,6 @@ def served(model: str) -> AppTest:
     return opened(model, live=False)
 
 
-def parcel(app: AppTest, module: str) -> tuple[dict, dict]:
-    """What Python handed to a module of the browser: spec and arrays."""
-    for element in app.get("bidi_component"):
-        header, arrays = unpack(element.proto.bytes)
-        if module_of(header) == module:
-            return header["spec"], arrays
-    raise AssertionError(f"{module} is not on the page")
-
-
 def code(app: AppTest) -> list[float]:
     return [app.slider(key=f"z_{d}").value for d in range(3) if f"z_{d}" in app.session_state]
 
@@ -40,11 +31,6 @@ def code(app: AppTest) -> list[float]:
 def open_dead(app: AppTest) -> AppTest:
     app.session_state["dead"] = True
     return app.run()
-
-
-def whole(app: AppTest) -> AppTest:
-    assert not app.exception and not app.error
-    return app
 
 
 # -- numbers
@@ -98,15 +84,15 @@ def test_cells_and_places_agree():
 
 
 def test_empty_store_says_where_to_train(empty_store):
-    app = whole(opened())
+    app = without_error(opened())
     assert "trained model" in app.info[0].value
 
 
 @pytest.mark.parametrize("family", ["ae", "denoising", "vae", "beta_vae"])
 def test_every_family_has_its_sliders(store, family):
-    app = open_dead(whole(served(store[family])))
+    app = open_dead(without_error(served(store[family])))
     space = latent_code.open_latent_space(store[family])
-    assert len(code(whole(app))) == 3
+    assert len(code(without_error(app))) == 3
     np.testing.assert_allclose(code(app), latent_code.clip(space.codes[0], space), rtol=1e-3, atol=1e-6)
 
 
@@ -123,14 +109,14 @@ def test_start_buttons_and_seed(store, live):
     assert app.button(key="start_fitted").click().run().session_state["z"] not in (first, second)
     assert app.button(key="start_digit").click().run().session_state["z"] == ""
     if not live:
-        assert "no prior" in " ".join(c.value for c in whole(app).caption)
+        assert "no prior" in " ".join(c.value for c in without_error(app).caption)
 
 
 def test_a_slider_sets_its_number_alone(store):
     app = open_dead(served(store["vae"]))
     before = code(app)
     app.slider(key="z_1").set_value(1.5).run()
-    assert code(whole(app)) == pytest.approx([before[0], 1.5, before[2]], rel=1e-3)
+    assert code(without_error(app)) == pytest.approx([before[0], 1.5, before[2]], rel=1e-3)
 
 
 def test_a_new_digit_and_a_new_model_take_the_code_with_them(store):
@@ -141,7 +127,7 @@ def test_a_new_digit_and_a_new_model_take_the_code_with_them(store):
     assert app.session_state["z"] == ""
     app.button(key="start_zero").click().run()
     app.selectbox(key="model").set_value(store["ae"]).run()
-    assert whole(app).session_state["z"] == ""
+    assert without_error(app).session_state["z"] == ""
 
 
 def test_code_as_text_and_its_refusal(store):
@@ -151,7 +137,7 @@ def test_code_as_text_and_its_refusal(store):
     app.text_input(key="z").set_value("0.5,99,2").run()
     assert max(code(app)) < 99
     app.text_input(key="z").set_value("seven").run()
-    assert any("not a code of 3 numbers" in c.value for c in whole(app).caption)
+    assert any("not a code of 3 numbers" in c.value for c in without_error(app).caption)
 
 
 def test_the_code_outlives_the_page(store):
@@ -160,7 +146,7 @@ def test_the_code_outlives_the_page(store):
     kept = app.session_state["z"]
     app.switch_page("pages/lab/home.py").run()
     app.switch_page(PAGE).run()
-    assert whole(app).session_state["z"] == kept
+    assert without_error(app).session_state["z"] == kept
 
 
 def test_pair_of_dimensions_and_grid(store):
@@ -168,9 +154,9 @@ def test_pair_of_dimensions_and_grid(store):
     x, y = app.selectbox(key="dim_x"), app.selectbox(key="dim_y")
     assert [x.value, y.value] == latent_code.open_latent_space(store["vae"]).order[:2].tolist()
     app.segmented_control(key="spacing").set_value("prior").run()
-    whole(app)
+    without_error(app)
     app.selectbox(key="dim_x").set_value(y.value).run()
-    assert any("two different" in i.value for i in whole(app).info)
+    assert any("two different" in i.value for i in without_error(app).info)
 
 
 def test_a_place_of_the_plane_becomes_the_code(store):
@@ -191,9 +177,9 @@ def test_a_place_of_the_plane_becomes_the_code(store):
 
 
 def test_the_browser_gets_the_sliders(store):
-    app = whole(opened(store["vae"]))
+    app = without_error(opened(store["vae"]))
     space = latent_code.open_latent_space(store["vae"])
-    spec, arrays = parcel(app, "latent_code")
+    spec, arrays = sent_to_module(app, "latent_code")
     assert sorted(arrays["order"]) == [0, 1, 2] and spec["alive"] == len(space.alive)
     assert arrays["order"][: spec["alive"]].tolist() == space.alive
     np.testing.assert_allclose(arrays["z"], latent_code.clip(space.codes[0], space), rtol=1e-3, atol=1e-6)
@@ -202,11 +188,11 @@ def test_the_browser_gets_the_sliders(store):
     assert [m["run"] for m in spec["models"]] == [store["vae"]]
     assert not [s for s in app.slider if s.key and s.key.startswith("z_")]
     app.button(key="start_zero").click().run()
-    assert not parcel(whole(app), "latent_code")[1]["z"].any()
+    assert not sent_to_module(without_error(app), "latent_code")[1]["z"].any()
 
 
 def test_without_a_prior_the_usual_range_is_that_of_the_codes(store):
-    spec, arrays = parcel(opened(store["ae"]), "latent_code")
+    spec, arrays = sent_to_module(opened(store["ae"]), "latent_code")
     codes = latent_code.open_latent_space(store["ae"]).codes
     np.testing.assert_allclose(arrays["soft_high"], codes.mean(0) + 2 * codes.std(0), rtol=1e-4)
     assert spec["gauge"]["prior"] is None
@@ -232,7 +218,7 @@ def test_another_prior_is_the_measure_of_everything(store):
     assert gauges[0]["prior"] == pytest.approx([0.1 * norm for norm in gauges[1]["prior"]])
     assert (gauges[0]["std"], gauges[1]["std"]) == (0.1, 1.0)
     app = opened(narrow.name).button(key="start_prior").click().run()
-    drawn = latent_code.parse_code(whole(app).session_state["z"], 3)
+    drawn = latent_code.parse_code(without_error(app).session_state["z"], 3)
     assert drawn == pytest.approx(0.1 * sampling.prior(1, 3, 1)[0], abs=1e-3)
     assert "N(0, 0.1² I)" in latent_code.norm_note(drawn, narrow)
 
@@ -242,39 +228,42 @@ def test_models_beside(store):
     app.multiselect(key="beside").set_value([store["ae"], store["beta_vae"]]).run()
     names = [store["vae"], store["ae"], store["beta_vae"]]
     for module in ("latent_code", "latent_plane"):
-        assert [m["run"] for m in parcel(whole(app), module)[0]["models"]] == names
+        assert [m["run"] for m in sent_to_module(without_error(app), module)[0]["models"]] == names
     app.selectbox(key="model").set_value(store["ae"]).run()  # it cannot stand beside itself
     assert app.multiselect(key="beside").value == [store["beta_vae"]]
-    assert [m["run"] for m in parcel(whole(app), "latent_code")[0]["models"]] == [store["ae"], store["beta_vae"]]
+    assert [m["run"] for m in sent_to_module(without_error(app), "latent_code")[0]["models"]] == [
+        store["ae"],
+        store["beta_vae"],
+    ]
     app = opened(store["vae"], live=False, beside=[store["ae"]])
-    assert [c.value for c in whole(app).caption if c.value.startswith("AE · d=3")]
+    assert [c.value for c in without_error(app).caption if c.value.startswith("AE · d=3")]
 
 
 def test_the_plane_follows_its_choices(store):
-    app = whole(opened(store["vae"]))
+    app = without_error(opened(store["vae"]))
     space = latent_code.open_latent_space(store["vae"])
-    spec, arrays = parcel(app, "latent_plane")
+    spec, arrays = sent_to_module(app, "latent_plane")
     assert spec["dims"] == space.order[:2].tolist() and spec["behind"] == "codes"
     np.testing.assert_allclose(arrays["codes"], space.codes, atol=5e-3)
     assert arrays["image"].shape == (784,) and arrays["xs"][0] == -3
     app.segmented_control(key="behind").set_value("pictures").run()
     app.segmented_control(key="spacing").set_value("prior").run()
-    spec, arrays = parcel(whole(app), "latent_plane")
+    spec, arrays = sent_to_module(without_error(app), "latent_plane")
     assert spec["behind"] == "pictures" and arrays["xs"][0] == pytest.approx(-1.645, abs=1e-3)
     app.selectbox(key="dim_x").set_value(app.selectbox(key="dim_y").value).run()
-    assert any("two different" in i.value for i in whole(app).info)
+    assert any("two different" in i.value for i in without_error(app).info)
 
 
 def test_a_plane_through_three_digits(store):
     app = opened(store["vae"], plane="digits")
     space = latent_code.open_latent_space(store["vae"])
-    spec, arrays = parcel(whole(app), "latent_plane")
+    spec, arrays = sent_to_module(without_error(app), "latent_plane")
     numbers = [app.number_input(key=f"corner_{letter}").value for letter in "abc"]
     assert len(set(spec["three"])) == 3 and [space.labels[i] for i in numbers] == [0, 1, 7]
     np.testing.assert_allclose(arrays["three"], space.codes[numbers], rtol=1e-4, atol=1e-5)
     assert arrays["three_images"].shape == (3, 28, 28)
     app.number_input(key="corner_b").set_value(5).run()
-    moved, arrays = parcel(whole(app), "latent_plane")
+    moved, arrays = sent_to_module(without_error(app), "latent_plane")
     assert [a == b for a, b in zip(moved["three"], spec["three"], strict=True)] == [True, False, True]
     np.testing.assert_allclose(arrays["three"][1], space.codes[5], rtol=1e-4, atol=1e-5)
 
@@ -283,7 +272,7 @@ def test_a_plane_through_a_digit_of_ones_own(store):
     own = np.zeros((1, 28, 28), np.float32)
     own[0, 4:24, 13:15] = 1
     app = opened(store["vae"], plane="digits", corner_c_own=own)
-    arrays = parcel(whole(app), "latent_plane")[1]
+    arrays = sent_to_module(without_error(app), "latent_plane")[1]
     assert (arrays["three_images"][2] == 255 * own[0]).all()
     code = cached.run(store["vae"]).encode(own[None])[0]
     np.testing.assert_allclose(arrays["three"][2], code, rtol=1e-4, atol=1e-5)
@@ -294,15 +283,17 @@ def test_a_chosen_digit_reaches_sliders_and_plane(store):
     app.number_input(key="digit").set_value(17).run()
     space = latent_code.open_latent_space(store["vae"])
     np.testing.assert_allclose(
-        parcel(whole(app), "latent_code")[1]["home"], latent_code.clip(space.codes[17], space), rtol=1e-6
+        sent_to_module(without_error(app), "latent_code")[1]["home"],
+        latent_code.clip(space.codes[17], space),
+        rtol=1e-6,
     )
     from aevae.ui.shared import cached
 
     picture = cached.shown_digits()[0][17]
-    np.testing.assert_array_equal(parcel(app, "latent_plane")[1]["image"], np.rint(picture.ravel() * 255))
+    np.testing.assert_array_equal(sent_to_module(app, "latent_plane")[1]["image"], np.rint(picture.ravel() * 255))
 
 
-def test_a_letter_sets_the_code_and_is_acknowledged(store):
+def test_a_message_sets_the_code_and_is_acknowledged(store):
     import streamlit as st
 
     space = latent_code.open_latent_space(store["vae"])
@@ -332,7 +323,7 @@ def test_a_letter_sets_the_code_and_is_acknowledged(store):
         [0] * 100_000,
     ],
 )
-def test_hostile_letters_change_nothing(store, z):
+def test_hostile_messages_change_nothing(store, z):
     import streamlit as st
 
     space = latent_code.open_latent_space(store["vae"])
@@ -354,16 +345,18 @@ def test_one_number_has_no_plane(store, model):
     from aevae.runs import train_or_load
 
     run = train_or_load(conftest.tiny_config(model, latent_dim=1), "cpu")
-    app = whole(opened(run.name))
+    app = without_error(opened(run.name))
     assert any("no plane" in c.value for c in app.caption)
-    assert len(parcel(app, "latent_code")[1]["z"]) == 1
+    assert len(sent_to_module(app, "latent_code")[1]["z"]) == 1
 
 
 def test_a_code_that_is_ignored_leaves_the_address(store):
     assert opened(store["vae"], z="1,2,0.5").query_params["z"] == "1,2,0.5"
-    assert "z" not in whole(opened(store["vae"], z="1,2")).query_params
+    assert "z" not in without_error(opened(store["vae"], z="1,2")).query_params
 
 
 def test_a_broken_address_is_the_default(store):
     app = opened(store["vae"], z="1,2,nan,4")
-    np.testing.assert_array_equal(parcel(whole(app), "latent_code")[1]["z"], parcel(app, "latent_code")[1]["home"])
+    np.testing.assert_array_equal(
+        sent_to_module(without_error(app), "latent_code")[1]["z"], sent_to_module(app, "latent_code")[1]["home"]
+    )

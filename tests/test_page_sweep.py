@@ -7,7 +7,8 @@ import threading
 
 import pytest
 from conftest import tiny_config, until
-from test_page_train import keys, page, press, texts
+from model_helpers import beta_configs
+from page_helpers import click, open_train_page, texts, widget_keys
 
 from aevae import paths
 from aevae.config import DataConfig, preset
@@ -19,21 +20,13 @@ from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 from aevae.ui.train import fields, form, sweep_runs
 
+pytestmark = pytest.mark.usefixtures("no_worker")
+
 BETA = {f.name: f for f in dataclasses.fields(family_class("beta_vae").Config)}
-
-
-@pytest.fixture(autouse=True)
-def no_worker(monkeypatch):
-    """Jobs wait; a test that wants them trained runs the worker itself."""
-    monkeypatch.setattr(jobs, "ensure_worker", lambda device="auto": None)
 
 
 def fingerprints(configs) -> str:
     return "-".join(config.fingerprint for config in configs)
-
-
-def betas(*values, **more) -> list[RunConfig]:
-    return [tiny_config("beta_vae", beta=value, **more) for value in values]
 
 
 def trained(configs) -> None:
@@ -62,7 +55,7 @@ def test_a_list_is_read(name, text, values):
     ("link", "open_"), [({}, False), ({"train_list_beta": "1, 4"}, True), ({"train_seeds": "2"}, True)]
 )
 def test_what_the_link_asks_for_is_not_folded_away(empty_store, link, open_):
-    at = page(train_family="beta_vae", **link)
+    at = open_train_page(train_family="beta_vae", **link)
     folded = lambda: not next(e for e in at.expander if e.label == "Several runs at once").proto.expanded  # noqa: E731
     assert folded() != open_
     at.text_input(key="train_list_latent_dim").set_value("2, 3").run().run()
@@ -84,11 +77,11 @@ def test_a_grid_is_every_combination_and_seed():
 
 
 def test_lists_of_the_form_become_one_sweep(empty_store):
-    at = page(train_family="beta_vae", train_list_latent_dim="2, 3", train_limit="200", train_epochs="1")
+    at = open_train_page(train_family="beta_vae", train_list_latent_dim="2, 3", train_limit="200", train_epochs="1")
     at.text_input(key="train_list_beta").set_value("1, 4").run()
     at.number_input(key="train_seeds").set_value(2).run()
     assert {m.label: m.value for m in at.metric}["runs"] == "8" and "training time" in {m.label for m in at.metric}
-    press(at, "train_start")
+    click(at, "train_start")
     found = [RunConfig.from_dict(job.config) for job in sorted(jobs.jobs(), key=lambda job: job.id)]
     assert [(c.model.beta, c.model.latent_dim, c.seed) for c in found] == [
         (b, d, s) for d in (2, 3) for b in (1.0, 4.0) for s in (0, 1)
@@ -105,14 +98,18 @@ def test_lists_of_the_form_become_one_sweep(empty_store):
      ({"hidden": ",".join(map(str, range(1, 66)))}, "A sweep may have at most 64 runs, these lists give 65")],
 )  # fmt: skip
 def test_a_wrong_list_is_one_sentence(empty_store, lists, sentence):
-    at = page(train_family="beta_vae", **{f"train_list_{name}": text for name, text in lists.items()})
-    assert [e.value for e in at.error] == [sentence] and "train_start" not in keys(at)
+    at = open_train_page(train_family="beta_vae", **{f"train_list_{name}": text for name, text in lists.items()})
+    assert [e.value for e in at.error] == [sentence] and "train_start" not in widget_keys(at)
 
 
 def test_only_numbers_with_an_effect_take_lists(empty_store):
-    shown = {k for k in keys(page(train_family="denoising", train_network="conv")) if k.startswith("train_list_")}
+    shown = {
+        k
+        for k in widget_keys(open_train_page(train_family="denoising", train_network="conv"))
+        if k.startswith("train_list_")
+    }
     assert shown == {"train_list_latent_dim", "train_list_noise_level"}
-    shown = {k for k in keys(page(train_likelihood="gaussian")) if k.startswith("train_list_")}
+    shown = {k for k in widget_keys(open_train_page(train_likelihood="gaussian")) if k.startswith("train_list_")}
     assert shown == {"train_list_latent_dim", "train_list_sigma", "train_list_hidden"}
 
 
@@ -121,13 +118,13 @@ def test_what_is_here_is_not_trained_again(empty_store):
     config = dataclasses.replace(config, train=preset("fast", config.data, config.model, epochs=1))
     trained([config])
     link = {"train_family": "vae", "train_limit": "100", "train_hidden": "8", "train_epochs": "1"}
-    at = page(**link, train_list_latent_dim="2,3")
+    at = open_train_page(**link, train_list_latent_dim="2,3")
     assert "1 of them are finished" in texts(at.caption)
     assert at.button(key="train_start").label == "Train the missing run"
     trained([dataclasses.replace(config, model=dataclasses.replace(config.model, latent_dim=3))])
     at.run()
-    assert "train_start" not in keys(at) and "nothing to train" in texts(at.success)
-    press(at, "form_watch")
+    assert "train_start" not in widget_keys(at) and "nothing to train" in texts(at.success)
+    click(at, "form_watch")
     assert "Finished: 2 runs" in texts(at.success)
 
 
@@ -135,10 +132,10 @@ def test_what_is_here_is_not_trained_again(empty_store):
 
 
 @pytest.mark.slow
-def test_a_finished_sweep_is_a_picture(empty_store):
-    configs = [c for seed in (0, 1) for c in betas(0.25, 4.0, seed=seed)]
+def test_a_finished_sweep_shows_a_chart(empty_store):
+    configs = [c for seed in (0, 1) for c in beta_configs(0.25, 4.0, seed=seed)]
     trained(configs)
-    at = page(sweep=fingerprints(configs))
+    at = open_train_page(sweep=fingerprints(configs))
     assert "Finished: 4 runs" in texts(at.success) and "β = 0.25, 4 · 2 seeds" in texts(at.caption)
     plane, curves = charts(at)
     found = {c.name: checkpoints.finished_run(c.name).metrics["mnist-5k"] for c in configs}
@@ -152,21 +149,21 @@ def test_a_finished_sweep_is_a_picture(empty_store):
     at.button_group(key="train_sweep_term").set_value("kl").run()
     assert charts(at)[1]["layout"]["yaxis"]["title"]["text"] == "kl (nats / image)"
     at.selectbox(key="train_sweep_one").set_value(configs[1].name).run()
-    press(at, "train_sweep_watch")
+    click(at, "train_sweep_watch")
     assert at.query_params["job"] == configs[1].name and at.query_params["sweep"] == fingerprints(configs)
-    press(at, "train_back")
+    click(at, "train_back")
     assert "job" not in at.query_params and "Finished: 4 runs" in texts(at.success)
-    press(at, "train_sweep_open_sliders")
+    click(at, "train_sweep_open_sliders")
     assert at.session_state["model"] == configs[1].name and "sliders" in at.title[0].value.lower()
 
 
 @pytest.mark.slow
 def test_they_are_compared_in_models(empty_store):
-    configs = [c for seed in (0, 1) for c in betas(0.25, 1.0, 2.0, 4.0, 8.0, seed=seed, limit=64)]
+    configs = [c for seed in (0, 1) for c in beta_configs(0.25, 1.0, 2.0, 4.0, 8.0, seed=seed, limit=64)]
     trained(configs)
-    at = page(sweep=fingerprints(configs))
+    at = open_train_page(sweep=fingerprints(configs))
     assert at.button(key="train_sweep_compare").label == "Compare 4 of them in Models"
-    press(at, "train_sweep_compare")
+    click(at, "train_sweep_compare")
     assert at.title[0].value == "Models" and at.session_state["view"] == "compare"
     chosen = [checkpoints.finished_run(name).config for name in at.session_state["models"]]
     assert [(c["model"]["beta"], c["seed"]) for c in chosen] == [(0.25, 0), (1.0, 0), (4.0, 0), (8.0, 0)]
@@ -175,7 +172,7 @@ def test_they_are_compared_in_models(empty_store):
 def test_without_a_prior_recon_stands_against_the_size_of_the_code(empty_store):
     configs = [tiny_config("ae", latent_dim=d) for d in (2, 5)]
     trained(configs)
-    at = page(sweep=fingerprints(configs))
+    at = open_train_page(sweep=fingerprints(configs))
     plane, _curves = charts(at)
     found = [checkpoints.finished_run(c.name).metrics["mnist-5k"]["recon"] for c in configs]
     (line,) = plane["data"]
@@ -184,69 +181,69 @@ def test_without_a_prior_recon_stands_against_the_size_of_the_code(empty_store):
 
 
 def test_one_bar_one_cancel_and_resume_for_all(empty_store):
-    configs = betas(1.0, 4.0, 16.0)
+    configs = beta_configs(1.0, 4.0, 16.0)
     numbers = [job.id for job in jobs.submit_all(configs, "cpu")]
-    at = page(sweep=fingerprints(configs))
+    at = open_train_page(sweep=fingerprints(configs))
     (bar,) = at.get("progress")
     assert bar.proto.value == 0 and bar.proto.text == "0 of 3 finished · 3 waiting"
     at.selectbox(key="train_sweep_one").set_value(configs[1].name).run()
-    press(at, "train_sweep_cancel")
+    click(at, "train_sweep_cancel")
     assert [jobs.get(n).state for n in numbers] == ["queued", "cancelled", "queued"]
     assert "1 of 3 runs were stopped" in texts(at.info)
-    press(at, "train_cancel")
+    click(at, "train_cancel")
     assert {jobs.get(n).state for n in numbers} == {"cancelled"} and not at.get("progress")
-    press(at, "train_resume")
+    click(at, "train_resume")
     again = [job for job in jobs.jobs() if job.active]
     assert {job.fingerprint for job in again} == {c.fingerprint for c in configs} and len({j.sweep for j in again}) == 1
     assert at.query_params["sweep"] == fingerprints(configs)
 
 
 def test_a_running_sweep_says_how_far_it_is(empty_store):
-    configs = betas(1.0, 4.0, 16.0)
+    configs = beta_configs(1.0, 4.0, 16.0)
     jobs.submit_all(configs)
     db = sqlite3.connect(paths.runs_dir() / "queue.sqlite")
     progress = json.dumps({"step": 10, "steps": 20, "epoch": 1, "images_per_s": 1000, "seconds_left": 41.0})
     db.execute("UPDATE jobs SET state = 'running'")
     db.execute("UPDATE jobs SET progress = ? WHERE id < 3", (progress,))
     db.commit()
-    (bar,) = page(sweep=fingerprints(configs)).get("progress")
+    (bar,) = open_train_page(sweep=fingerprints(configs)).get("progress")
     assert bar.proto.value == 33 and bar.proto.text == "0 of 3 finished · 2,000 images / s together · about 80 s left"
 
 
 def test_while_it_is_trained_the_curves_grow(empty_store):
-    configs = betas(1.0, 4.0, epochs=3)
+    configs = beta_configs(1.0, 4.0, epochs=3)
     queued = jobs.submit_all(configs, "cpu")
     jobs.advance(queued[0].id, "epoch")
     thread = threading.Thread(target=worker.Worker(once=True).run)
     thread.start()
     until(lambda: all(jobs.get(job.id).progress.get("epochs_done") == 1 for job in queued))
-    at = page(sweep=fingerprints(configs))
+    at = open_train_page(sweep=fingerprints(configs))
     (curves,) = charts(at)
     assert [trace["x"] for trace in curves["data"]] == [[0, 1], [0, 1]]
-    press(at, "train_cancel")
+    click(at, "train_cancel")
     thread.join()
 
 
 def test_one_that_failed_is_named(empty_store):
-    configs = betas(1.0, 4.0)
+    configs = beta_configs(1.0, 4.0)
     jobs.submit_all(configs, "cpu")
     db = sqlite3.connect(paths.runs_dir() / "queue.sqlite")
     db.execute("UPDATE jobs SET state = 'failed', error = 'kl became nan' WHERE id = 2")
     db.commit()
-    at = page(sweep=fingerprints(configs))
+    at = open_train_page(sweep=fingerprints(configs))
     assert texts(at.error) == "Failed: kl became nan (β = 4)"
 
 
 def test_a_sweep_is_one_row_of_the_queue(empty_store):
-    shared = betas(1.0, 4.0)
+    shared = beta_configs(1.0, 4.0)
     jobs.submit_all(shared)
-    jobs.submit_all([shared[1], *betas(16.0, 32.0)])
+    jobs.submit_all([shared[1], *beta_configs(16.0, 32.0)])
     alone = jobs.submit(tiny_config("ae"))
-    at = page(job=alone.run)
+    at = open_train_page(job=alone.run)
     assert texts(at.markdown).count("2 runs** · 2 waiting") == 2
-    press(at, "train_watch_3")
-    assert at.query_params["sweep"] == fingerprints(betas(16.0, 32.0)) and "job" not in at.query_params
-    press(at, "train_cancel_1")
+    click(at, "train_watch_3")
+    assert at.query_params["sweep"] == fingerprints(beta_configs(16.0, 32.0)) and "job" not in at.query_params
+    click(at, "train_cancel_1")
     assert [jobs.get(n).state for n in (1, 2, 3, 4, 5)] == ["cancelled", "cancelled", "queued", "queued", "queued"]
 
 
@@ -255,12 +252,12 @@ def test_a_sweep_is_one_row_of_the_queue(empty_store):
     [("../../etc", "warning", "no valid sweep"), ("0123456789ab-0123456789ac", "info", "None of the runs")],
 )
 def test_a_sweep_that_cannot_be(empty_store, link, kind, words):
-    assert words in texts(getattr(page(sweep=link), kind))
+    assert words in texts(getattr(open_train_page(sweep=link), kind))
 
 
 def test_what_is_missing_of_a_link_is_said(store):
     name = store["vae"]
-    at = page(sweep=f"{name[-12:]}-0123456789ab")
+    at = open_train_page(sweep=f"{name[-12:]}-0123456789ab")
     assert "1 of the runs in this link are not on this computer" in texts(at.caption)
 
 
@@ -270,7 +267,7 @@ def test_what_is_missing_of_a_link_is_said(store):
 def test_half_a_run_never_breaks_it(store, file, content):
     path = paths.runs_dir() / store["vae"] / file
     path.unlink() if content is None else path.write_bytes(content)
-    page(sweep="-".join(store[family][-12:] for family in ("vae", "ae", "beta_vae")))
+    open_train_page(sweep="-".join(store[family][-12:] for family in ("vae", "ae", "beta_vae")))
 
 
 # -- what differs ----------------------------------------------------------------------------------------------------

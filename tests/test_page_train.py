@@ -6,7 +6,8 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import open_page, tiny_config
+from conftest import tiny_config
+from page_helpers import click, open_train_page, texts, widget_keys
 from streamlit.testing.v1 import AppTest
 
 from aevae.config import DataConfig, TrainConfig, preset
@@ -19,34 +20,13 @@ from aevae.ui.train import costs
 pytestmark = pytest.mark.usefixtures("no_worker")
 
 
-def page(**link) -> AppTest:
-    at = open_page("pages/lab/train.py", **link)
-    assert not at.exception
-    return at
-
-
-def press(at: AppTest, key: str) -> AppTest:
-    at.button(key=key).click().run()
-    assert not at.exception
-    return at
-
-
 def queued(at: AppTest) -> RunConfig:
-    press(at, "train_start")
+    click(at, "train_start")
     return RunConfig.from_dict(max(jobs.jobs(), key=lambda job: job.id).config)
 
 
-def keys(at: AppTest) -> set[str]:
-    kinds = ("number_input", "toggle", "button_group", "selectbox", "text_input", "button")
-    return {w.key for kind in kinds for w in at.get(kind)}
-
-
-def texts(elements) -> str:
-    return "\n".join(str(e.value) for e in elements)
-
-
 def test_plain_form_is_the_default_config(empty_store):
-    at = page()
+    at = open_train_page()
     assert {m.label for m in at.metric} == {"parameters", "training time"}
     config = queued(at)
     assert config == RunConfig(DataConfig(), family_class("ae").Config(), TrainConfig())
@@ -67,7 +47,7 @@ CHANGES = {
 
 
 def test_every_number_reaches_the_config(empty_store):
-    at = page(train_family="beta_vae")
+    at = open_train_page(train_family="beta_vae")
     for name, value in CHANGES.items():
         at.number_input(key=f"train_{name}").set_value(value)
     at.run()
@@ -83,7 +63,7 @@ def test_every_number_reaches_the_config(empty_store):
      ("denoising", "clip", False), ("ae", "likelihood", "gaussian")],
 )  # fmt: skip
 def test_every_choice_reaches_the_config(empty_store, family, name, value):
-    at = page(train_family=family)
+    at = open_train_page(train_family=family)
     widget = at.toggle(key=f"train_{name}") if isinstance(value, bool) else at.button_group(key=f"train_{name}")
     widget.set_value(value)
     at.run()
@@ -94,16 +74,16 @@ def test_every_choice_reaches_the_config(empty_store, family, name, value):
 def test_a_field_that_is_left_by_the_press_counts(empty_store, key, value):
     """A browser sends what was typed and the press at once: the server has not drawn the form between them."""
     link = {"train_seeds": 2} if key == "train_seeds" else {}
-    at = page(**link)
+    at = open_train_page(**link)
     at.number_input(key=key).set_value(value)
-    press(at, "train_start")
+    click(at, "train_start")
     seeds = sorted(job.config["seed"] for job in jobs.jobs())
     assert seeds == ([5] if key == "train_seed" else [0, 1, 2])
 
 
 def test_a_press_outlives_a_page_that_is_drawn_anew(empty_store, monkeypatch):
     """Somebody else's job comes onto the queue while the press is answered: the panel above the form runs the page."""
-    other, at = tiny_config("ae"), page()
+    other, at = tiny_config("ae"), open_train_page()
     monkeypatch.setattr(jobs, "ensure_worker", lambda device="auto": jobs.submit(other))
     assert queued(at).fingerprint != other.fingerprint and len(jobs.jobs()) == 2
     at.run()
@@ -122,8 +102,8 @@ def test_every_field_of_a_family_has_a_widget(empty_store, family):
         if possible:  # else this family has no such likelihood
             needs.setdefault((name, possible[0]), set()).add(f"train_{f.name}")
     for (name, value), wanted in needs.items():
-        at = page(train_family=family, **({f"train_{name}": str(value)} if name else {}))
-        assert wanted <= keys(at)
+        at = open_train_page(train_family=family, **({f"train_{name}": str(value)} if name else {}))
+        assert wanted <= widget_keys(at)
         assert not at.error and not at.exception
         if not name:
             config = queued(at)
@@ -133,7 +113,7 @@ def test_every_field_of_a_family_has_a_widget(empty_store, family):
 
 
 def test_another_family_begins_at_its_own_defaults_and_keeps_what_was_changed(empty_store):
-    at = page(train_family="vae")
+    at = open_train_page(train_family="vae")
     at.number_input(key="train_latent_dim").set_value(7).run()
     at.selectbox(key="train_family").set_value("linear_ae").run()
     model = queued(at).model
@@ -144,7 +124,7 @@ def test_another_family_begins_at_its_own_defaults_and_keeps_what_was_changed(em
 
 
 def test_a_family_of_sequences_learns_from_sequences_only(empty_store):
-    at = page(train_family="td_vae")
+    at = open_train_page(train_family="td_vae")
     assert at.selectbox(key="train_data").options == ["moving-digits"]
     at.selectbox(key="train_family").set_value("ae").run()
     assert "moving-digits" not in at.selectbox(key="train_data").options
@@ -152,15 +132,17 @@ def test_a_family_of_sequences_learns_from_sequences_only(empty_store):
 
 
 def test_field_without_effect_is_hidden_and_keeps_its_default(empty_store):
-    at = page(train_family="vae", train_hidden="32")
-    assert "train_sigma" not in keys(at)
+    at = open_train_page(train_family="vae", train_hidden="32")
+    assert "train_sigma" not in widget_keys(at)
     at.button_group(key="train_network").set_value("conv").run()
-    assert "train_hidden" not in keys(at)
+    assert "train_hidden" not in widget_keys(at)
     assert queued(at).model.hidden == 400
 
 
 def test_prepared_link_fills_the_form(empty_store):
-    at = page(train_family="vae", train_latent_dim="2", train_epochs="4", train_network="conv", train_seed="3")
+    at = open_train_page(
+        train_family="vae", train_latent_dim="2", train_epochs="4", train_network="conv", train_seed="3"
+    )
     config = queued(at)
     assert (config.model.family, config.model.latent_dim, config.model.network) == ("vae", 2, "conv")
     assert (config.train.epochs, config.seed) == (4, 3)
@@ -177,13 +159,13 @@ def test_prepared_link_fills_the_form(empty_store):
     ],
 )
 def test_wrong_value_in_the_link_is_one_sentence_and_the_default(empty_store, name, value, sentence):
-    at = page(**{f"train_{name}": value})
+    at = open_train_page(**{f"train_{name}": value})
     assert len(at.warning) == 1 and sentence in at.warning[0].value
     assert queued(at) == RunConfig(DataConfig(), family_class("ae").Config(), TrainConfig())
 
 
 def test_a_recipe_sets_the_training_fields_and_what_is_changed_then_stays(empty_store):
-    at = page()
+    at = open_train_page()
     at.button_group(key="train_recipe").set_value("classic").run()
     assert at.number_input(key="train_epochs").value == 10
     at.number_input(key="train_epochs").set_value(4).run()
@@ -196,7 +178,7 @@ def test_a_recipe_sets_the_training_fields_and_what_is_changed_then_stays(empty_
 
 def test_another_data_set_has_its_own_recipe(empty_store, tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
-    at = page()
+    at = open_train_page()
     at.number_input(key="train_epochs").set_value(7).run()
     at.selectbox(key="train_data").set_value("mnist").run()
     assert queued(at).train == preset("fast", DataConfig("mnist")) != preset("fast", DataConfig())
@@ -207,18 +189,18 @@ def test_another_data_set_has_its_own_recipe(empty_store, tmp_path, monkeypatch)
 
 
 def test_a_link_wins_over_the_recipe(empty_store):
-    at = page(train_recipe="classic", train_epochs="1")
+    at = open_train_page(train_recipe="classic", train_epochs="1")
     assert queued(at).train == dataclasses.replace(preset("classic", DataConfig()), epochs=1)
 
 
 def test_a_link_to_a_data_set_begins_with_its_recipe(empty_store, tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
-    assert queued(page(train_data="kmnist")).train == preset("fast", DataConfig("kmnist"))
+    assert queued(open_train_page(train_data="kmnist")).train == preset("fast", DataConfig("kmnist"))
 
 
 def test_another_network_has_its_own_recipe(empty_store, tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
-    at = page(train_data="kmnist", train_family="vae")
+    at = open_train_page(train_data="kmnist", train_family="vae")
     before = at.number_input(key="train_batch_size").value
     at.button_group(key="train_network").set_value("conv").run()
     config = queued(at)
@@ -228,23 +210,23 @@ def test_another_network_has_its_own_recipe(empty_store, tmp_path, monkeypatch):
 
 
 def test_device_is_the_jobs(empty_store):
-    at = page()
+    at = open_train_page()
     at.button_group(key="train_device").set_value("cpu").run()
-    press(at, "train_start")
+    click(at, "train_start")
     assert jobs.jobs()[0].device == "cpu"
 
 
 def test_missing_data_set_offers_the_embedded_one(empty_store, tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
-    at = page(train_data="kmnist")
+    at = open_train_page(train_data="kmnist")
     assert "download" in texts(at.info) and "mnist-5k" in texts(at.info)
-    press(at, "train_take_5k")
+    click(at, "train_take_5k")
     assert queued(at).data.name == "mnist-5k"
 
 
 def test_leave_out_is_for_mnist_only(empty_store):
-    at = page()
-    assert "train_leave_out_5k" not in keys(at)
+    at = open_train_page()
+    assert "train_leave_out_5k" not in widget_keys(at)
     at.selectbox(key="train_data").set_value("mnist").run()
     at.toggle(key="train_leave_out_5k").set_value(True).run()
     assert queued(at).data == DataConfig("mnist", leave_out_5k=True)
@@ -262,10 +244,10 @@ def zipped_pictures() -> bytes:
     return out.getvalue()
 
 
-def test_own_pictures_by_zip(empty_store, tmp_path, monkeypatch):
+def test_own_images_by_zip(empty_store, tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
-    at = page(train_data="own pictures")
-    assert "Choose a zip" in texts(at.info) and not at.error and "train_start" not in keys(at)
+    at = open_train_page(train_data="own pictures")
+    assert "Choose a zip" in texts(at.info) and not at.error and "train_start" not in widget_keys(at)
     at.file_uploader(key="train_zip").set_value(("digits.zip", b"no zip", "application/zip")).run()
     assert "not a zip" in texts(at.error)
     at.file_uploader(key="train_zip").set_value(("digits.zip", zipped_pictures(), "application/zip")).run()
@@ -283,7 +265,7 @@ def test_what_was_guessed_and_left_out_is_said(empty_store, tmp_path, monkeypatc
             f"own/{part}/{name}": archive.read(name) for part in ("train", "test") for name in archive.namelist()
         }
     members |= {"own/<b>notes.txt": b"x", "own/.DS_Store": b"x"}
-    at = page(train_data="own pictures")
+    at = open_train_page(train_data="own pictures")
     at.file_uploader(key="train_folder").set_value([(name, content, "") for name, content in members.items()]).run()
     assert not at.error and not at.exception
     said = texts(at.warning)
@@ -291,8 +273,8 @@ def test_what_was_guessed_and_left_out_is_said(empty_store, tmp_path, monkeypatc
     assert queued(at).data.digest
 
 
-def test_own_pictures_by_path(empty_store, tmp_path):
-    at = page(train_data="own pictures")
+def test_own_images_by_path(empty_store, tmp_path):
+    at = open_train_page(train_data="own pictures")
     at.text_input(key="train_path").set_value(str(tmp_path / "nothing")).run()
     assert "there is no folder or zip" in texts(at.error).lower()
     (tmp_path / "mine.zip").write_bytes(zipped_pictures())
@@ -301,7 +283,7 @@ def test_own_pictures_by_path(empty_store, tmp_path):
 
 
 def test_the_rate_follows_until_somebody_sets_it(empty_store):
-    at = page(train_data="mnist-5k")
+    at = open_train_page(train_data="mnist-5k")
     rate = lambda: at.number_input(key="train_lr").value  # noqa: E731
     assert rate() == preset("fast", DataConfig()).lr
     at.number_input(key="train_epochs").set_value(100).run()

@@ -6,36 +6,29 @@ import zlib
 
 import numpy as np
 import pytest
+from file_helpers import one_line, plain_image
 from PIL import Image
-from test_datasets import sentence
 
 from aevae.config import DataConfig
 from aevae.datasets import archives, load, read_picture
 
 
-def png(value=0, size=(28, 28), mode="L", **options) -> bytes:
-    out = io.BytesIO()
-    picture = value if isinstance(value, Image.Image) else Image.new(mode, size, value)
-    picture.save(out, options.pop("format", "PNG"), **options)
-    return out.getvalue()
-
-
 def test_28_by_28_comes_through_unchanged_and_others_keep_their_aspect():
     digit = load(DataConfig()).test.images[0]
-    assert np.array_equal(read_picture(png(Image.fromarray(digit[0]))), digit)
+    assert np.array_equal(read_picture(plain_image(Image.fromarray(digit[0]))), digit)
     wide = np.zeros((50, 100), dtype=np.uint8)
     wide[10:40, 20:80] = 255
-    shrunk = read_picture(io.BytesIO(png(Image.fromarray(wide))))
+    shrunk = read_picture(io.BytesIO(plain_image(Image.fromarray(wide))))
     assert shrunk.shape == (1, 28, 28) and shrunk.dtype == np.uint8
     lit = np.argwhere(shrunk[0] > 127)
     assert np.ptp(lit, axis=0).tolist() == [7, 15]
     assert np.array_equal(shrunk[0], shrunk[0, :, ::-1]) and (shrunk[0, :7] == 0).all()
-    assert read_picture(png(255, (3000, 1)), invert=False).shape == (1, 28, 28)
+    assert read_picture(plain_image(255, (3000, 1)), invert=False).shape == (1, 28, 28)
 
 
 def test_ink_on_paper_is_inverted_once():
     digit = load(DataConfig()).test.images[0]
-    paper = png(Image.fromarray(255 - digit[0]))
+    paper = plain_image(Image.fromarray(255 - digit[0]))
     assert np.array_equal(read_picture(paper), digit) and np.array_equal(read_picture(paper, invert=True), digit)
     assert np.array_equal(read_picture(paper, invert=False), 255 - digit)
 
@@ -45,7 +38,7 @@ def test_transparent_background_shows_the_drawing(ink):
     alpha = np.zeros((28, 28), dtype=np.uint8)
     alpha[8:20, 8:20] = 255
     drawing = np.dstack([np.full((28, 28, 3), ink, dtype=np.uint8), alpha])
-    shown = read_picture(png(Image.fromarray(drawing)))[0]
+    shown = read_picture(plain_image(Image.fromarray(drawing)))[0]
     assert (shown[8:20, 8:20] == 255).all() and shown[:8].max() == 0
 
 
@@ -56,12 +49,12 @@ def test_every_mode_becomes_grey(mode):
     )
     white = white.get(mode, 255) if isinstance(white, dict) else white
     picture = Image.new("L", (28, 28), 255).convert("P") if mode == "P" else Image.new(mode, (28, 28), white)
-    assert (read_picture(png(picture), invert=False) == 255).all()
+    assert (read_picture(plain_image(picture), invert=False) == 255).all()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "GIF", "BMP", "WEBP"])
 def test_formats(kind):
-    assert read_picture(png(30, (400, 300), format=kind)).max() < 60
+    assert read_picture(plain_image(30, (400, 300), format=kind)).max() < 60
 
 
 def huge_png(side: int) -> bytes:
@@ -77,12 +70,12 @@ def huge_png(side: int) -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_hostile_single_pictures():
+def test_hostile_single_images():
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
-    bad = [b"", b"hello", b"GIF89a", png(0)[:50], eps, huge_png(8_100), huge_png(17_000), huge_png(60_000)]
+    bad = [b"", b"hello", b"GIF89a", plain_image(0)[:50], eps, huge_png(8_100), huge_png(17_000), huge_png(60_000)]
     bad += [bytes(archives.MAX_FILE_BYTES + 1), b"PK\3\4" + bytes(40)]
     for content in bad:
         for source in (content, io.BytesIO(content)):
             with pytest.raises(ValueError, match="cat") as error:
                 read_picture(source, name="cat.png")
-            sentence(error)
+            one_line(error)

@@ -1,4 +1,4 @@
-// What a likelihood says of pixels, against what PyTorch computed (tests/test_js.py exports it), and small cases.
+// What a likelihood says of pixels, against what PyTorch computed (tests/js_fixtures.py exports it), and small cases.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import test from "node:test";

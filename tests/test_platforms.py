@@ -53,7 +53,7 @@ def test_a_promise_that_does_not_hold_fails_with_the_reason(answers, capsys):
     assert "FAILED  macOS 13 or newer, Apple Silicon, Python 3.11: no" in out and "has no wheels" in err
 
 
-def test_a_platform_that_could_be_supported_is_told(answers, capsys):
+def test_a_platform_that_could_be_supported_is_reported(answers, capsys):
     answers.pop("x86_64-apple-darwin")
     assert check_platforms.main() == 1 and "FAILED  macOS, Intel" in capsys.readouterr().out
 

@@ -5,7 +5,6 @@ import ast
 import os
 import re
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -16,6 +15,7 @@ import pytest
 import streamlit as st
 from chromium import Server, Tab
 from conftest import open_page, until
+from servers import free_port, is_healthy
 from test_deploy import Class, nginx  # noqa: F401 (the fixture)
 
 from aevae import paths
@@ -81,9 +81,7 @@ def by_a_proxy_that_strips(tmp_path_factory, nginx, shared_server):
     """As JupyterHub's: the server knows nothing of the path. (Run by root, nginx's workers need `user root`: another
     could not write the large answers that are put off into pytest's folder.)"""
     tmp = tmp_path_factory.mktemp("strips")
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     user = "user root;" if os.getuid() == 0 else ""
     (tmp / "nginx.conf").write_text(
         f"""{user} daemon off; pid {tmp}/pid; error_log {tmp}/error.log; events {{}}
@@ -96,17 +94,10 @@ def by_a_proxy_that_strips(tmp_path_factory, nginx, shared_server):
     )
     process = subprocess.Popen([nginx, "-p", str(tmp), "-e", str(tmp / "early.log"), "-c", str(tmp / "nginx.conf")])
     url = f"http://127.0.0.1:{port}/user/me/proxy"
-    until(lambda: process.poll() is None and answers(url), 20)
+    until(lambda: process.poll() is None and is_healthy(url), 20)
     yield url
     process.send_signal(signal.SIGTERM)
     process.wait(10)
-
-
-def answers(url: str) -> bool:
-    try:
-        return urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).status == 200
-    except OSError:
-        return False
 
 
 @pytest.mark.browser

@@ -3,8 +3,8 @@
 import pytest
 from chromium import Tab
 from conftest import open_page, tiny_config
+from page_helpers import rerun_fragment
 from streamlit.testing.v1 import AppTest
-from test_gone import rerun_fragment
 
 from aevae.queue import jobs
 from aevae.ui.shared import cached

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from conftest import tiny_config, until
-from test_jobs import long_config, state
+from job_helpers import job_state, long_config
 
 from aevae import logs, paths
 from aevae.cli.parser import build_parser
@@ -64,7 +64,7 @@ def test_the_command_line_takes_what_a_worker_is_begun_with(lane):
 def test_a_worker_of_each_lane_serves(empty_store, spawned, lane):
     job = jobs.submit(tiny_config("ae"), "cpu") if lane == "cpu" else estimates.submit(tiny_config("ae"), "cpu")
     jobs.ensure_worker(lane)
-    until(lambda: state(job.id) == "done", 60)
+    until(lambda: job_state(job.id) == "done", 60)
 
 
 def test_a_worker_that_cannot_begin_is_not_begun_at_every_look(empty_store, spawned, monkeypatch):
@@ -88,13 +88,13 @@ def test_a_launcher_between_server_and_worker(empty_store, launcher):
         [sys.executable, "-c", SERVER, launcher], cwd=paths.ROOT, stdout=subprocess.PIPE, encoding="utf-8"
     )
     between = int(server.stdout.readline())
-    until(lambda: state(job.id) == "running", 60)
+    until(lambda: job_state(job.id) == "running", 60)
     worker = int(jobs.address_file("auto", server.pid).read_text(encoding="ascii"))
     assert worker != between, "the real worker is the launcher's child"
     server.kill()
     server.wait()
     until(lambda: not processes.is_running(worker), 20)
-    assert not jobs.worker_alive() and (state(job.id), jobs.get(job.id).attempts) == ("queued", 0)
+    assert not jobs.worker_alive() and (job_state(job.id), jobs.get(job.id).attempts) == ("queued", 0)
     assert not list((empty_store / ".locks").glob("*.pid"))
 
 
@@ -104,13 +104,13 @@ def test_a_worker_behind_a_launcher_ends_in_order(empty_store, launcher, monkeyp
     monkeypatch.setattr(sys, "executable", launcher)
     job = jobs.submit(long_config())
     jobs.ensure_worker()
-    until(lambda: state(job.id) == "running" and jobs.get(job.id).progress.get("step"), 60)
+    until(lambda: job_state(job.id) == "running" and jobs.get(job.id).progress.get("step"), 60)
     worker = int(jobs.address_file("auto", os.getpid()).read_text(encoding="ascii"))
     began = time.monotonic()
     jobs.end_workers(20)
     assert time.monotonic() - began < 15
     assert not processes.is_running(worker) and spawned["auto"].poll() == 0
-    assert (state(job.id), jobs.get(job.id).attempts) == ("queued", 0)
+    assert (job_state(job.id), jobs.get(job.id).attempts) == ("queued", 0)
     assert checkpoints.read_run(empty_store / long_config().name).state["step"] > 0
 
 
@@ -129,7 +129,7 @@ def test_a_worker_behind_a_launcher_that_does_not_end_is_killed(empty_store, lau
     jobs.end_workers(0.1)
     assert process.poll() is not None
     until(lambda: not processes.is_running(worker), 5)
-    assert (state(job.id), jobs.get(job.id).attempts) == ("queued", 0)
+    assert (job_state(job.id), jobs.get(job.id).attempts) == ("queued", 0)
 
 
 def test_a_worker_of_one_lane_leaves_the_address_of_another(empty_store):
@@ -232,7 +232,7 @@ def test_a_worker_cuts_the_file_while_it_prints(empty_store, spawned):
     logs.worker_file().write_bytes(b"old\n" * logs.MAX_LOG_BYTES)
     job = jobs.submit(tiny_config("ae"))
     jobs.ensure_worker()
-    until(lambda: state(job.id) == "done", 60)
+    until(lambda: job_state(job.id) == "done", 60)
     with contextlib.suppress(KeyError):
         until(lambda: f"done job={job.id}".encode() in logs.worker_file().read_bytes(), 10)
     assert logs.worker_file().stat().st_size < 10_000 and b"\0" not in logs.worker_file().read_bytes()

@@ -1,4 +1,4 @@
-// The interpreter of programs: its operations against PyTorch (tests/test_js.py exports the answers), and its errors for
+// The interpreter of programs: its operations against PyTorch (tests/js_fixtures.py exports the answers), and its errors for
 // broken programs.
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";

@@ -2,53 +2,18 @@
 
 import re
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import fitting, of_pictures, variants
+from js_fixtures import VARIANTS, Decoder, Function, small
 from torch import nn
 from torch.nn import functional as F
 
 from aevae.browser.blob import unpack
 from aevae.browser.program import MAX_DECODE_ERROR, Unsupported, half_is_enough, program
-from aevae.models import FAMILIES, build_model, family_class
+from aevae.models import build_model, family_class
 from aevae.paths import ROOT
-
-VARIANTS = [v for v in variants() if v[0] in of_pictures(FAMILIES)]
-
-
-class Decoder(nn.Module):
-    """A model that is only a decoder: `net` from a code of `latent_dim` numbers to anything."""
-
-    has_encoder = False
-    prior_scale = 0.0
-
-    def __init__(self, latent_dim: int, net: nn.Module):
-        super().__init__()
-        self.config = SimpleNamespace(family="test", latent_dim=latent_dim)
-        self.net = net
-        self.eval().requires_grad_(False)
-
-    def decode(self, z):
-        return self.net(z)
-
-
-class Function(nn.Module):
-    """A forward pass given as a function of the code."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, z):
-        return self.function(z)
-
-
-def small(family: str, network: str = "mlp", likelihood: str = "bernoulli"):
-    options = fitting(family, network=network, likelihood=likelihood, hidden=16, latent_dim=3)
-    return build_model(family_class(family).Config(**options), seed=1).eval().requires_grad_(False)
 
 
 def known_operations() -> set[str]:
@@ -60,9 +25,10 @@ def known_operations() -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "network", "likelihood"), VARIANTS)
-def test_every_family_has_a_program_that_the_browser_knows(family, network, likelihood):
+def test_every_family_has_a_program_that_the_browser_knows(family, network, likelihood, js_fixtures):
     model = small(family, network, likelihood)
-    header, arrays = unpack(program(model))
+    name = "-".join((family, network, likelihood))
+    header, arrays = unpack((js_fixtures / f"{name}.program").read_bytes())
     size = model.config.latent_dim
     assert header["family"] == family and header["latent_dim"] == size and header["format"] == 1
     assert set(header["functions"]) == ({"encode", "decode"} if model.has_encoder else {"decode"})

@@ -55,7 +55,7 @@ def page(store) -> Page:
     return Page(report.report(infos(store.values())))
 
 
-def test_nothing_is_asked_of_anybody(page):
+def test_the_report_requests_nothing(page):
     for tag, attributes in page.tags:
         assert tag not in ("script", "link", "iframe", "object", "embed", "base", "form")
         assert not any(name.startswith("on") for name in attributes)
@@ -87,7 +87,7 @@ def test_the_best_of_a_column_is_bold(store):
     assert 'class="best"' not in report.report(infos([store["ae"]]))
 
 
-def test_its_pictures_are_pictures(page):
+def test_its_images_can_be_opened(page):
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(images) == 4 * 3 + 2 + 4  # best, worst, film of each; samples of two; traversals
     for attributes in images:
@@ -110,7 +110,7 @@ def test_the_commands_make_the_same_run_again(store):
         assert report.command(config) in Page(report.report(infos([name]))).text
 
 
-def test_seen_pictures_are_called_so(store):
+def test_seen_images_are_called_so(store):
     """A run on all of MNIST has the shown digits among its training pictures."""
     run = load_run(store["ae"])
     names = {run.name: "AE"}
@@ -159,7 +159,7 @@ def test_from_the_command_line(store, tmp_path, capsys):
     assert cli.main(["report", store["ae"], "--out", str(tmp_path / "no" / "report.html")]) == 2
 
 
-def test_a_sheet_is_transparent_where_there_is_no_picture():
+def test_a_sheet_is_transparent_where_there_is_no_image():
     images = np.full((3, 28, 28), 0.5, np.float32)
     images[1] = np.nan
     with Image.open(io.BytesIO(report.sheet(images, 2))) as picture:

@@ -1,16 +1,15 @@
 """A rerun of a page that changes nothing computes nothing and reads no map again."""
 
-# ruff: noqa: F811  (shipped)
-
 import numpy as np
 import pytest
 import torch
 from conftest import open_page
-from test_labs import LABS, shipped  # noqa: F401 (the fixture)
+from test_labs import LABS
 
 from aevae import embeddings, runs
-from aevae.queue import jobs
 from aevae.ui.embeddings import map_state, panes
+
+pytestmark = pytest.mark.usefixtures("no_worker")
 
 PAGES = {
     "denoise": "pages/explore/denoise.py",
@@ -19,11 +18,6 @@ PAGES = {
     "embeddings": "pages/explore/embeddings.py",
     "compare": "pages/explore/compare.py",
 }
-
-
-@pytest.fixture(autouse=True)
-def no_worker(monkeypatch):
-    monkeypatch.setattr(jobs, "ensure_worker", lambda device="auto": None)
 
 
 @pytest.fixture
@@ -81,7 +75,7 @@ def computes_nothing(at, counted):
 @pytest.mark.slow
 @pytest.mark.parametrize("live", [True, False], ids=["live", "server"])
 @pytest.mark.parametrize("page", LABS, ids=lambda page: page.url_path)
-def test_a_rerun_of_a_lab_computes_nothing(shipped, counted, page, live):
+def test_a_rerun_of_a_lab_computes_nothing(shipped_runs, counted, page, live):
     at = open_page(page.path, {}, live)
     assert not at.exception
     computes_nothing(at, counted)

@@ -7,9 +7,9 @@ import shutil
 import threading
 
 import pytest
-from conftest import module_of, open_page, tiny_config, until
+from conftest import open_page, tiny_config, until
+from page_helpers import click, module_of, open_train_page, texts, widget_keys
 from streamlit.testing.v1 import AppTest
-from test_page_train import keys, page, press, texts
 
 from aevae import paths
 from aevae.browser.blob import unpack
@@ -23,38 +23,38 @@ pytestmark = pytest.mark.usefixtures("no_worker")
 
 def test_what_exists_is_opened_not_trained(store):
     config = tiny_config("vae")
-    at = page()
+    at = open_train_page()
     at.session_state["train_family"] = "vae"
     for name, value in {"latent_dim": 3, "hidden": 16, "limit": 200, "epochs": 1, "batch_size": 64}.items():
         at.session_state[f"train_{name}"] = value
     at.run()
     at.number_input(key="train_lr").set_value(config.train.lr).run()
-    assert "is finished" in texts(at.success) and "train_start" not in keys(at)
-    press(at, "form_watch")
+    assert "is finished" in texts(at.success) and "train_start" not in widget_keys(at)
+    click(at, "form_watch")
     assert at.query_params["job"] == config.name and at.get("plotly_chart")
-    press(at, "form_open_sliders")
+    click(at, "form_open_sliders")
     assert at.session_state["model"] == config.name and "sliders" in at.title[0].value.lower()
 
 
 def test_same_request_watches_the_waiting_job(empty_store):
-    at = page()
-    press(at, "train_start")
-    assert "in the queue" in texts(at.info) and "train_start" not in keys(at)
-    press(at, "train_cancel")
-    assert jobs.jobs()[0].state == "cancelled" and "train_start" in keys(at)
-    press(at, "train_resume")
+    at = open_train_page()
+    click(at, "train_start")
+    assert "in the queue" in texts(at.info) and "train_start" not in widget_keys(at)
+    click(at, "train_cancel")
+    assert jobs.jobs()[0].state == "cancelled" and "train_start" in widget_keys(at)
+    click(at, "train_resume")
     assert jobs.jobs()[0].state == "queued" and len(jobs.jobs()) == 2
 
 
 def test_queue_shows_positions_and_switches(empty_store):
     for seed in range(3):
         jobs.submit(tiny_config("vae", seed=seed))
-    at = page()
+    at = open_train_page()
     assert "number 3 in the queue" in texts(at.markdown)
     third = jobs.jobs()[2]
-    press(at, f"train_watch_{third.id}")
+    click(at, f"train_watch_{third.id}")
     assert at.query_params["job"] == third.run
-    press(at, f"train_cancel_{jobs.jobs()[1].id}")
+    click(at, f"train_cancel_{jobs.jobs()[1].id}")
     assert [job.state for job in jobs.jobs()] == ["queued", "queued", "cancelled"]
 
 
@@ -62,7 +62,7 @@ def test_finished_job_seen_from_another_browser(empty_store):
     config = tiny_config("vae", epochs=2)
     jobs.submit(config, "cpu")
     worker.Worker(once=True).run()
-    at = page(job=config.name)
+    at = open_train_page(job=config.name)
     assert "Finished: 2 epochs" in texts(at.success)
     assert len(at.get("plotly_chart")) == len(checkpoints.read_history(paths.runs_dir() / config.name)[-1]["test"])
     header, arrays = player(at)
@@ -85,7 +85,7 @@ def test_a_browser_that_cannot_play_gets_a_sheet(store):
 
 
 def test_another_run_beside_it(store):
-    at = page(job=store["vae"])
+    at = open_train_page(job=store["vae"])
     at.selectbox(key="train_beside").set_value(store["ae"]).run()
     assert not at.exception
     assert [run["name"] for run in player(at)[0]["spec"]["runs"]] == [store["vae"], store["ae"]]
@@ -114,7 +114,7 @@ def clocks(at) -> list[str]:
 
 @pytest.mark.slow
 def test_a_running_job_is_watched_and_held(running):
-    at = page(job=running.run)
+    at = open_train_page(job=running.run)
     assert "**Paused.**" in texts(at.markdown) and "10 minutes after" in texts(at.markdown)
     (clock,) = clocks(at)
     assert clock.startswith("1.25 of 3 epochs · step 5 of 12")
@@ -123,23 +123,23 @@ def test_a_running_job_is_watched_and_held(running):
     newest, frame = player(at, 1)
     assert module_of(newest) == "filmnow" and newest["spec"]["channel"] == film["spec"]["runs"][0]["channel"]
     assert frame["0.epoch"].tolist() == [1.25] and frame["0.xy"].shape == (1, 1000, 2)
-    press(at, "train_advance_step")
+    click(at, "train_advance_step")
     (clock,) = clocks(at)
     assert clock.startswith("1.50 of 3 epochs · step 6 of 12"), "a step is on the page at once"
-    press(at, "train_advance_epoch")
+    click(at, "train_advance_epoch")
     until(lambda: jobs.get(running.id).progress["step"] == 8)
-    press(at, "train_pace_slow")
+    click(at, "train_pace_slow")
     assert jobs.get(running.id).pace == "slow" and "**The run is slowed down.**" in texts(at.markdown)
-    press(at, "train_pace_pause")
+    click(at, "train_pace_pause")
     assert jobs.get(running.id).pace == "pause" and "left" not in at.get("progress")[0].proto.text
-    press(at, "train_pace_go")
+    click(at, "train_pace_go")
     until(lambda: jobs.get(running.id).state == "done")
 
 
 def test_a_form_that_gives_way(store):
-    assert not any(e.label == "Train another model" for e in page().expander)
-    at = page(job=store["vae"])
-    assert any(e.label == "Train another model" for e in at.expander) and "train_start" in keys(at)
+    assert not any(e.label == "Train another model" for e in open_train_page().expander)
+    at = open_train_page(job=store["vae"])
+    assert any(e.label == "Train another model" for e in at.expander) and "train_start" in widget_keys(at)
 
 
 def test_failed_job_says_why(empty_store, tmp_path, monkeypatch):
@@ -147,7 +147,7 @@ def test_failed_job_says_why(empty_store, tmp_path, monkeypatch):
     config = dataclasses.replace(tiny_config("ae"), data=DataConfig(f"images:{tmp_path}", digest="0" * 12))
     jobs.submit(config, "cpu")
     worker.Worker(once=True).run()
-    at = page(job=config.name)
+    at = open_train_page(job=config.name)
     assert "Failed:" in texts(at.error) and "Traceback" in texts(at.code)
 
 
@@ -160,7 +160,7 @@ def test_running_job_shows_pace_and_download(empty_store):
     def told(**progress):
         db.execute("UPDATE jobs SET state = 'running', progress = ?", (json.dumps(progress),))
         db.commit()
-        return [bar.proto.text for bar in page(job=job.run).get("progress")]
+        return [bar.proto.text for bar in open_train_page(job=job.run).get("progress")]
 
     assert told(loading="Downloading MNIST: 3.0 of 12 MB", part=0.25) == ["Downloading MNIST: 3.0 of 12 MB"]
     (text,) = told(step=10, steps=20, epoch=3, images_per_s=12345.6, seconds_left=41.0)
@@ -178,19 +178,19 @@ def test_half_a_run_never_breaks_the_panel(store, file, content):
     name = store["vae"]
     path = paths.runs_dir() / name / file
     path.unlink() if content is None else path.write_bytes(content)
-    page(job=name)
+    open_train_page(job=name)
 
 
 def test_job_that_cannot_be(empty_store):
-    assert "no valid run" in texts(page(job="../../etc/passwd").warning)
-    assert "not on this computer" in texts(page(job="vae-mnist-0123456789ab").info)
+    assert "no valid run" in texts(open_train_page(job="../../etc/passwd").warning)
+    assert "not on this computer" in texts(open_train_page(job="vae-mnist-0123456789ab").info)
 
 
 def test_broken_queue_is_a_sentence(empty_store):
     empty_store.mkdir(parents=True)
     (empty_store / "queue.sqlite").mkdir()
-    at = page()
-    press(at, "train_start")
+    at = open_train_page()
+    click(at, "train_start")
     assert "cannot be written" in texts(at.error)
 
 
@@ -198,7 +198,7 @@ def test_folder_that_vanishes_is_said(store):
     job = jobs.submit(tiny_config("ae", seed=5), "cpu")
     worker.Worker(once=True).run()
     shutil.rmtree(paths.runs_dir() / job.run)
-    assert "deleted" in texts(page(job=job.run).warning)
+    assert "deleted" in texts(open_train_page(job=job.run).warning)
 
 
 def test_lines_leave_out_what_is_foreign(tmp_path):

@@ -51,7 +51,7 @@ def test_latent_summary(store):
     assert np.allclose(vae["score"], stored, atol=1e-5)
 
 
-def test_asked_twice_trained_once(store):
+def test_a_run_requested_twice_is_trained_once(store):
     seen = []
     result = train_or_load(tiny_config("vae"), "cpu", on_event=seen.append)
     assert result.cached and result.finished and not seen
@@ -202,7 +202,7 @@ def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("count", [2, 7])
-def test_a_handful_of_own_pictures(empty_store, tmp_path, monkeypatch, count):
+def test_a_handful_of_own_images(empty_store, tmp_path, monkeypatch, count):
     from PIL import Image
 
     from aevae import datasets
@@ -224,7 +224,7 @@ def test_a_handful_of_own_pictures(empty_store, tmp_path, monkeypatch, count):
     assert run_archive.unpack(packed) == run.name
 
 
-def test_exact_pictures_have_a_finite_psnr():
+def test_exact_images_have_a_finite_psnr():
 
     from aevae.config import DataConfig
     from aevae.runs import evaluate

@@ -17,14 +17,10 @@ from aevae.ui.film import film_view
 from benchmarks import shipped as table
 from scripts import make_classifier, make_filters, make_labs, make_maps, make_pretrained, make_toys
 
+pytestmark = pytest.mark.usefixtures("shipped_runs")
+
 OF_TRAINING_SET = {"sse_unclipped", "pca_sse", "above_pca", "pca_angle"}  # need the images that the run was trained on
 RUNS = sorted(f.name for f in (paths.ROOT / "checkpoints" / "pretrained").iterdir() if f.is_dir())
-
-
-@pytest.fixture(autouse=True)
-def shipped(monkeypatch, tmp_path):
-    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
-    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
 
 
 def kinds() -> set[tuple]:
@@ -103,7 +99,7 @@ def test_stored_numbers(name):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_film_is_shipped_of_what_takes_single_pictures(name):
+def test_a_film_is_shipped_of_what_takes_single_images(name):
     info = checkpoints.find_run(name)
     film = film_view.read(info)
     assert (film is None) == (info.traits["input"] != "image")

@@ -15,18 +15,14 @@ from PIL import Image
 from aevae import cli, datasets, embeddings, paths
 from aevae.config import DataConfig
 from aevae.datasets import shown
-from aevae.queue import jobs
 from aevae.store import checkpoints
 from aevae.ui.embeddings import details
 from aevae.ui.film import film_view
 from aevae.ui.shared import cached, markdown, opening, run_picker
 
+pytestmark = pytest.mark.usefixtures("no_worker")
+
 ANIMALS = ("Ant", "Bee, small", "=Cat")
-
-
-@pytest.fixture(autouse=True)
-def no_worker(monkeypatch):
-    monkeypatch.setattr(jobs, "ensure_worker", lambda device="auto": None)
 
 
 @pytest.fixture(scope="module")
@@ -166,18 +162,6 @@ def test_no_page_calls_own_images_of_another_kind(own_run, mounted, page):
     else:
         pills = next(p for p in at.get("button_group") if p.key.endswith("_class"))
         assert list(pills.options)[1:] == list(cached.class_names(data))
-
-
-@pytest.fixture
-def mounted(monkeypatch):
-    """Key -> (spec, arrays) of what is mounted on a page."""
-    from aevae.ui.live import component
-
-    found = {}
-    monkeypatch.setattr(
-        component, "mount", lambda module, key, spec, arrays=None, **more: found.update({key: (spec, arrays)})
-    )
-    return found
 
 
 def test_the_plane_and_the_picker_name_the_classes(own_run, mounted):

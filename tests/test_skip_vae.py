@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from model_helpers import small_model
 
 from aevae import datasets
 from aevae.browser.program import program
@@ -16,22 +17,18 @@ CPU = torch.device("cpu")
 DIGITS = datasets.load(DataConfig("mnist-5k")).train.images[::8][:500]
 
 
-def make(**options):
-    return build_model(family_class("skip_vae").Config(**{"latent_dim": 4, "hidden": 24} | options), seed=1)
-
-
 @pytest.mark.parametrize("depth", [1, 2, 8])
 def test_parameters(depth):
     """B_l: D numbers for each hidden unit of the layers after the first, and for each pixel."""
-    plain, skip = (parameter_count(make(depth=depth, skips=skips)) for skips in (False, True))
+    plain, skip = (parameter_count(small_model("skip_vae", depth=depth, skips=skips)) for skips in (False, True))
     assert skip - plain == 4 * (24 * (depth - 1) + 784)
-    assert plain == parameter_count(make(depth=1, skips=False)) + (depth - 1) * (24 * 24 + 24)
+    assert plain == parameter_count(small_model("skip_vae", depth=1, skips=False)) + (depth - 1) * (24 * 24 + 24)
 
 
 def test_every_layer_sees_z():
     """With one path open at a time, A_l = 0 else, the picture depends on z."""
     for open_layer in range(3):
-        model = make(depth=3)
+        model = small_model("skip_vae", depth=3)
         layers = model.decoder[0]
         with torch.no_grad():
             for i, skip in enumerate(layers.skips):
@@ -45,7 +42,7 @@ def test_every_layer_sees_z():
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian_pixel"])
 @pytest.mark.parametrize("skips", [True, False])
 def test_the_browser_can_run_it(skips, likelihood):
-    assert program(make(skips=skips, likelihood=likelihood).eval())
+    assert program(small_model("skip_vae", skips=skips, likelihood=likelihood).eval())
 
 
 def test_provoke_a_deep_decoder_without_skips():

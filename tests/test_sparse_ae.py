@@ -1,37 +1,21 @@
 """Sparse codes by L1, by KL, and by keeping the k largest. What needs no digits is in `aevae.checks.sparse`."""
 
-import dataclasses
-
 import pytest
 import torch
+from model_helpers import train_fast
 
-from aevae import datasets, losses
+from aevae import losses
 from aevae.browser.program import program
-from aevae.config import DataConfig, preset
 from aevae.models import build_model, family_class
 from aevae.models.k_sparse import KSparseConfig, largest
 from aevae.models.sparse import SparseConfig
 from aevae.models.sparse_kl import KLSparseConfig
-from aevae.training.trainer import Trainer, TrainingData
 
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def digits():
-    data = datasets.load(DataConfig("mnist-5k"))
-    return [torch.tensor(part.images[::4]) for part in (data.train, data.test)]
-
-
-def trained(config, digits, **options):
-    recipe = dataclasses.replace(preset("fast", DataConfig("mnist-5k"), type(config)), **options)
-    trainer = Trainer(build_model(config), TrainingData(*digits), recipe, 0, CPU)
-    trainer.fit()
-    return trainer.model.eval()
-
-
-def numbers(model, digits):
-    x = digits[1].float() / 255
+def numbers(model, quarter):
+    x = quarter[1].float() / 255
     with torch.no_grad():
         error = losses.sse(x, model.decode(model.encode(x))).mean()
     return {"sse": float(error)} | model.metrics(x, torch.zeros(len(x)), torch.Generator())
@@ -40,39 +24,39 @@ def numbers(model, digits):
 # -- L1 --------------------------------------------------------------------------------------------------------------
 
 
-def test_l1_makes_exact_zeros_and_more_of_them_with_lambda(digits):
+def test_l1_makes_exact_zeros_and_more_of_them_with_lambda(quarter):
     free, firm = (
-        numbers(trained(SparseConfig(latent_dim=64, lam=lam), digits, epochs=6), digits) for lam in (0.0, 1.0)
+        numbers(train_fast(SparseConfig(latent_dim=64, lam=lam), quarter, epochs=6), quarter) for lam in (0.0, 1.0)
     )
     assert firm["zeros"] > free["zeros"] + 10 and firm["units_on"] < free["units_on"] - 6
     assert firm["sse"] < 30  # and it still reconstructs: the mean picture has 52
 
 
-def test_without_unit_columns_the_scale_cheats(digits):
+def test_without_unit_columns_the_scale_cheats(quarter):
     """Provoked: h shrinks, the columns grow, and the penalty falls though nothing became sparse."""
     fair, cheat = (
-        trained(SparseConfig(latent_dim=64, lam=1.0, unit_norm=norm), digits, epochs=6, lr=3e-2)
+        train_fast(SparseConfig(latent_dim=64, lam=1.0, unit_norm=norm), quarter, epochs=6, lr=3e-2)
         for norm in (True, False)
     )
-    x = digits[1].float() / 255
+    x = quarter[1].float() / 255
     assert losses.l1(cheat.encode(x)).mean() < 0.6 * losses.l1(fair.encode(x)).mean()
     assert cheat.decoder[0].weight.norm(dim=0).mean() > 1.5
     assert torch.allclose(fair.decoder[0].weight.norm(dim=0), torch.ones(64), atol=1e-5)
 
 
-def test_too_large_a_lambda_kills_all_units(digits):
+def test_too_large_a_lambda_kills_all_units(quarter):
     """Provoked: no unit is on, and the answer is the mean picture."""
-    dead = numbers(trained(SparseConfig(latent_dim=32, lam=30.0), digits, epochs=6), digits)
+    dead = numbers(train_fast(SparseConfig(latent_dim=32, lam=30.0), quarter, epochs=6), quarter)
     assert dead["units_on"] < 0.5 and dead["sse"] > 45
 
 
 # -- KL --------------------------------------------------------------------------------------------------------------
 
 
-def test_kl_holds_the_mean_activation_near_rho(digits):
+def test_kl_holds_the_mean_activation_near_rho(quarter):
     options = {"epochs": 8, "batch_size": 64, "lr": 2e-2}
-    free = numbers(trained(KLSparseConfig(latent_dim=64, beta=0.0), digits, **options), digits)
-    held = numbers(trained(KLSparseConfig(latent_dim=64, beta=10.0), digits, **options), digits)
+    free = numbers(train_fast(KLSparseConfig(latent_dim=64, beta=0.0), quarter, **options), quarter)
+    held = numbers(train_fast(KLSparseConfig(latent_dim=64, beta=10.0), quarter, **options), quarter)
     assert held["mean_activation"] < 0.1 < 0.2 < free["mean_activation"]
 
 
@@ -89,9 +73,9 @@ def test_small_batches_estimate_rho_hat_badly():
 # -- k ---------------------------------------------------------------------------------------------------------------
 
 
-def test_k_units_are_on_and_alpha_keeps_more(digits):
-    model = trained(KSparseConfig(latent_dim=60, k=8, alpha=1.5), digits, epochs=1)
-    assert set((model.encode(digits[1].float() / 255) != 0).sum(1).tolist()) == {12}
+def test_k_units_are_on_and_alpha_keeps_more(quarter):
+    model = train_fast(KSparseConfig(latent_dim=60, k=8, alpha=1.5), quarter, epochs=1)
+    assert set((model.encode(quarter[1].float() / 255) != 0).sum(1).tolist()) == {12}
 
 
 def test_training_keeps_k_of_its_time_and_evaluation_the_last():
@@ -106,12 +90,12 @@ def test_training_keeps_k_of_its_time_and_evaluation_the_last():
 
 
 @pytest.mark.slow
-def test_annealing_saves_units(digits):
+def test_annealing_saves_units(quarter):
     """Provoked: with few units from the start many are never used; many at first, and they live."""
     options = {"epochs": 8, "batch_size": 32, "lr": 5e-3}
-    at_once = trained(KSparseConfig(latent_dim=300, k=5, anneal_epochs=0.0), digits, **options)
-    slowly = trained(KSparseConfig(latent_dim=300, k=5, start_k=100, anneal_epochs=4.0), digits, **options)
-    dead, few = (numbers(model, digits)["units_dead"] for model in (at_once, slowly))
+    at_once = train_fast(KSparseConfig(latent_dim=300, k=5, anneal_epochs=0.0), quarter, **options)
+    slowly = train_fast(KSparseConfig(latent_dim=300, k=5, start_k=100, anneal_epochs=4.0), quarter, **options)
+    dead, few = (numbers(model, quarter)["units_dead"] for model in (at_once, slowly))
     assert few < 0.7 * dead
 
 

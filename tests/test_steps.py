@@ -5,7 +5,8 @@ import math
 
 import pytest
 import torch
-from conftest import choices, fitting
+from conftest import fitting
+from model_helpers import choices
 
 from aevae import datasets, noise, runs
 from aevae.config import DataConfig, TrainConfig, preset
@@ -212,7 +213,7 @@ def test_warmup_of_a_tensor_is_that_of_its_number():
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 @pytest.mark.parametrize("network", ["mlp", "conv"])
-def test_a_centred_model_begins_at_the_mean_picture(network, likelihood):
+def test_a_centred_model_begins_at_the_mean_image(network, likelihood):
     one = trainer(network=network, likelihood=likelihood)
     mean = torch.tensor(DIGITS).float().mean(0) / 255
     model = one.model.eval()
@@ -251,7 +252,7 @@ def test_presets():
 # -- devices ---------------------------------------------------------------------------------------------------------
 
 
-def test_bfloat16_changes_little_and_only_when_asked():
+def test_bfloat16_changes_little_and_only_if_chosen():
     plain, mixed = trainer(), trainer(recipe=dataclasses.replace(RECIPE, precision="bfloat16"))
     plain.fit()
     mixed.fit()

@@ -48,14 +48,14 @@ def test_played_back_is_as_written(family, count, monkeypatch):
         assert [line["test"] for line in one.history] == [line["test"] for line in other.history]
 
 
-def spoilt(change):
+def trainer_with_changed_loss(change):
     """A trainer whose loss does something else besides, in every step."""
     (trainer,) = trainers("ae")
     real, calls = trainer.model.loss, []
 
-    def loss(x, **told):
+    def loss(x, **inputs):
         calls.append(1)
-        found = real(x, **told)
+        found = real(x, **inputs)
         return dataclasses.replace(found, total=found.total * change(found, len(calls)))
 
     trainer.model.loss = loss
@@ -71,10 +71,10 @@ def spoilt(change):
     ],
 )
 def test_what_a_tape_cannot_hold_goes_on_as_written(change, reason, monkeypatch):
-    tried = spoilt(change)
+    tried = trainer_with_changed_loss(change)
     assert tried.fit() and tried.launch.startswith(reason)
     monkeypatch.setattr(steps, "TapeStep", lambda work: work.gradients)
-    written = spoilt(change)
+    written = trainer_with_changed_loss(change)
     written.fit()
     if "played" not in reason:  # which called the loss once more than there are steps
         assert all(torch.equal(v, state(written)[k]) for k, v in state(tried).items())

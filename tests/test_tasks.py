@@ -28,7 +28,7 @@ def tasks(empty_store, monkeypatch):
     return lambda: Worker(jobs.TASKS_LANE, once=True).run()
 
 
-def test_a_task_is_done_and_tells_how_far_it_is(tasks):
+def test_a_task_is_done_and_reports_its_progress(tasks):
     job = jobs.submit_task("map", "counting", {"to": 3})
     assert (job.kind, job.run, job.config, job.state, job.position) == ("map", "counting", {"to": 3}, "queued", 1)
     tasks()

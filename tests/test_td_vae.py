@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from model_helpers import rng
 
 from aevae import datasets
 from aevae.config import DataConfig, TrainConfig
@@ -24,10 +25,6 @@ WAYS = torch.tensor(datasets.moving_digits.directions(DATA.test.images[:12]))
 def make(**options):
     small = {"latent_dim": 6, "hidden": 16, "belief_dim": 8, "block": 7, "pairs": 2}
     return build_model(Config(**small | options), seed=1)
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def test_shapes():
@@ -119,7 +116,7 @@ def test_later_frames_change_no_roll_out():
     assert torch.equal(model.roll_out(X[:, :5], 2), model.roll_out(other[:, :5], 2))
 
 
-def test_dt_is_told_apart():
+def test_a_jump_depends_on_dt():
     model = make().eval()
     z = torch.randn(5, 6, generator=rng())
     moved = [model.jump(z, k) for k in range(1, 5)]
@@ -187,7 +184,7 @@ def test_it_learns_to_move_one_digit():
     assert numbers["near_10"] > 0.8 and numbers["left_1"] < 0.1, numbers
 
 
-def test_pictures_alone_are_refused():
+def test_images_alone_are_refused():
     from aevae.run_config import RunConfig
 
     with pytest.raises(ValueError, match=r"td_vae needs sequences, .* use the data set moving-digits"):

@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from test_datasets import keys, sentence
+from file_helpers import image_set, one_line
 
 from aevae.config import DataConfig
 from aevae.datasets import DataUnavailable, load, torchvision_sets
@@ -50,7 +50,7 @@ def test_damaged_idx_file_is_named(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(torchvision_sets.DamagedFile) as error:
             torchvision_sets.read_idx(tmp_path / name, (2, 3, 4))
-        assert str(tmp_path / name) in sentence(error)
+        assert str(tmp_path / name) in one_line(error)
 
 
 # --- the large sets, from a server of this test ---
@@ -118,7 +118,7 @@ def test_download_with_a_wrong_checksum_is_not_kept(own_data, mirror):
     mirror["train-images-idx3-ubyte.gz"] = b"something else"
     with pytest.raises(DataUnavailable) as error:
         load(DataConfig("kmnist"))
-    assert "wrong checksum" in sentence(error) and "mnist-5k" in sentence(error)
+    assert "wrong checksum" in one_line(error) and "mnist-5k" in one_line(error)
     assert not list((own_data / "KMNIST" / "raw").glob("*ubyte*")) and not list(own_data.rglob("*.part"))
 
 
@@ -127,12 +127,12 @@ def test_no_network_says_what_to_do(own_data, monkeypatch, tiny_files):
     monkeypatch.setattr(tv.KMNIST, "mirrors", ["http://127.0.0.1:9/"])
     with pytest.raises(DataUnavailable) as error:
         load(DataConfig("kmnist"))
-    assert "could not be downloaded" in sentence(error) and "mnist-5k works without a network" in sentence(error)
+    assert "could not be downloaded" in one_line(error) and "mnist-5k works without a network" in one_line(error)
     for name, content in tiny_files.items():
         (own_data / "KMNIST" / "raw" / name).write_bytes(content[:-30])
     with pytest.raises(DataUnavailable, match=r"train-images.*could not be downloaded") as error:
         load(DataConfig("kmnist"))
-    sentence(error)
+    one_line(error)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
@@ -223,7 +223,7 @@ def test_what_is_there_and_what_is_missing_is_said(own_data, monkeypatch, tiny_f
     lay(own_data, {name: content for name, content in tiny_files.items() if "t10k-labels" not in name}, dotted)
     with pytest.raises(DataUnavailable) as error:
         load(DataConfig("mnist"))
-    said = sentence(error)
+    said = one_line(error)
     assert f"{own_data} has " in said and "train-images.idx3-ubyte.gz" in said
     assert "missing is t10k-labels-idx1-ubyte)" in said
 
@@ -236,8 +236,8 @@ def test_mnist_leave_out_drops_exactly_the_test_digits_of_5k():
     assert (len(full.train), len(full.test), len(left.train)) == (60_000, 10_000, 59_000)
     assert np.bincount(full.train.labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(full.test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    assert keys(small.test) <= keys(full.train) and not keys(small.test) & keys(left.train)
-    assert keys(small.train) <= keys(left.train) and not keys(small.test) & keys(full.test)
+    assert image_set(small.test) <= image_set(full.train) and not image_set(small.test) & image_set(left.train)
+    assert image_set(small.train) <= image_set(left.train) and not image_set(small.test) & image_set(full.test)
     assert (np.bincount(full.train.labels) - np.bincount(left.train.labels)).tolist() == [100] * 10
     few = load(DataConfig("mnist", limit=500, leave_out_5k=True))
     assert np.array_equal(few.train.images, left.train.images[:500])

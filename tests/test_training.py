@@ -125,12 +125,12 @@ def test_a_refused_state_changes_nothing():
     first.fit(should_stop=lambda: first.step >= 3)
     tensors, meta = first.state()
     before = {k: v.clone() for k, v in second.model.state_dict().items()}
-    for spoilt in (
+    for damaged in (
         {**tensors, "noise": tensors["noise"][:16]},
         {k: v for k, v in tensors.items() if "adam.0" not in k},
     ):
         with pytest.raises((ValueError, KeyError)):
-            second.load_state(spoilt, meta)
+            second.load_state(damaged, meta)
         assert all(torch.equal(v, before[k]) for k, v in second.model.state_dict().items())
     assert second.step == 0 and second.history == []
 
@@ -147,8 +147,8 @@ def test_epoch_time_is_steps_and_not_waiting():
     t, events = trainer("ae", epochs=1), []
     t.fit(events.append, should_stop=lambda: bool(time.sleep(0.3)))  # before each of three steps
     assert t.history[-1]["seconds"] < 0.6
-    told = [e for e in events if isinstance(e, StepDone)]
-    assert (told[0].step, told[0].epoch, told[-1].epoch) == (1, 1, 1)
+    steps_done = [e for e in events if isinstance(e, StepDone)]
+    assert (steps_done[0].step, steps_done[0].epoch, steps_done[-1].epoch) == (1, 1, 1)
     assert t.progress() == StepDone(3, 3, 1, {}, 0.0)
 
 
@@ -204,7 +204,7 @@ def test_a_frame_says_what_the_model_says(family):
     }
 
 
-def test_few_pictures_are_filmed_over_again():
+def test_few_images_are_filmed_over_again():
     data = datasets.load(DataConfig(limit=50)).test
     film = Film(data.images[:3], data.labels[:3], 4)
     assert film.arrays({})["labels"].tolist() == (data.labels[:3].tolist() * 6)[:16]

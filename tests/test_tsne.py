@@ -106,7 +106,7 @@ def push(y: np.ndarray) -> np.ndarray:
     return (np.square(w)[:, :, None] * apart).sum(1) / w.sum()
 
 
-def test_affinities_have_the_perplexity_that_was_asked_for():
+def test_affinities_have_the_requested_perplexity():
     from openTSNE import affinity
 
     x = load_digits().data[:N].astype(np.float32)

@@ -1,48 +1,24 @@
 """The frame of the app, and the pickers, planes, images and texts that pages share, without a browser."""
 
 import io
-import json
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from file_helpers import write_run
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from aevae import paths
-from aevae.run_config import fingerprint
 from aevae.ui import i18n
 from aevae.ui.digit import canvas, picker
 from aevae.ui.frame import menu
 from aevae.ui.shared import image_sheets
 
 ROOT = paths.ROOT
-
-
-def put_run(folder: Path, family="vae", seed=0, name="mnist", leave_out=False, **model) -> str:
-    """A finished run as the store lists it, with weights that no test here opens."""
-    from safetensors.numpy import save
-
-    config = {
-        "schema": 1,
-        "data": {"name": name, "limit": 0, "leave_out_5k": leave_out, "digest": ""},
-        "model": {"family": family, "latent_dim": 20, **model},
-        "train": {"epochs": 3},
-        "seed": seed,
-    }
-    run = folder / f"{family}-{name}-{fingerprint(config)}"
-    run.mkdir()
-    (run / "config.json").write_text(json.dumps(config), "utf-8")
-    (run / "model.safetensors").write_bytes(save({"w": np.zeros(1, np.float32)}))
-    (run / "state.json").write_text(json.dumps({"finished": True, "epoch": 3, "epochs": 3, "created": seed}), "utf-8")
-    (run / "metrics.json").write_text(json.dumps({name: {"sse": 9.5}}), "utf-8")
-    (run / "history.jsonl").write_text("".join(json.dumps({"epoch": e, "test": {}}) + "\n" for e in range(4)), "utf-8")
-    Image.fromarray(np.zeros((84, 224), np.uint8)).save(run / "preview.png")
-    return run.name
 
 
 def app() -> AppTest:
@@ -65,9 +41,9 @@ def test_the_first_page_works_with_an_empty_store(shelf):
 
 
 def test_the_first_page_lists_the_finished_models(shelf):
-    put_run(shelf / "shipped")
-    put_run(shelf / "runs", "beta_vae", beta=4.0)
-    put_run(shelf / "runs", "ae")
+    write_run(shelf / "shipped")
+    write_run(shelf / "runs", "beta_vae", beta=4.0)
+    write_run(shelf / "runs", "ae")
     (shelf / "runs" / "broken-mnist-000000000000").mkdir()
     at = app().run()
     assert not at.exception
@@ -77,8 +53,8 @@ def test_the_first_page_lists_the_finished_models(shelf):
     assert set(shown[1:]) == {"AE · d=20 · mnist", "β-VAE · d=20 · β=4 · mnist"}
 
 
-def test_a_preview_that_is_no_picture_breaks_nothing(shelf):
-    name = put_run(shelf / "shipped")
+def test_a_preview_that_is_no_image_breaks_nothing(shelf):
+    name = write_run(shelf / "shipped")
     (shelf / "shipped" / name / "preview.png").write_bytes(b"not a png")
     assert not app().run().exception
 
@@ -146,7 +122,7 @@ def test_the_digit_is_in_the_link():
     assert at.text[0].value.endswith(" 0")
 
 
-def test_a_handful_is_of_the_class_asked_for_and_keeps_the_chosen_one():
+def test_a_handful_is_of_the_requested_class_and_keeps_the_chosen_one():
     labels = np.arange(1000) % 10
     some = picker.handful(labels, 3, seed=1, chosen=13)
     assert len(set(some)) == len(some) == 40

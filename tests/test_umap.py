@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from model_helpers import ignore
 from sklearn.datasets import load_digits
 
 import aevae.embeddings as maps
@@ -27,10 +28,6 @@ def codes() -> np.ndarray:
 def drawn(codes) -> np.ndarray:
     """The map of these codes by seed 3."""
     return maps.embed(codes, "umap", seed=3)
-
-
-def silent(*_) -> None:
-    pass
 
 
 # -- one map ---------------------------------------------------------------------------------------------------------
@@ -111,7 +108,7 @@ def request_of(space: str = "pixels", **more) -> maps.MapRequest:
     return maps.MapRequest(space, n=N, method="umap", parameters={"n_neighbors": 10}, **more)
 
 
-def test_it_is_made_once_told_and_kept(own_cache, monkeypatch):
+def test_a_map_is_computed_once_reported_and_stored(own_cache, monkeypatch):
     monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
     monkeypatch.setattr(umaps, "POLL_SECONDS", 0.0)
     request, seen = request_of(), []
@@ -132,7 +129,7 @@ def test_it_is_made_once_told_and_kept(own_cache, monkeypatch):
     assert np.array_equal(placed[4:5], maps.transform(request, own[4:5])), "whoever comes with it"
 
 
-def test_told_to_stop_it_leaves_nothing_and_blocks_no_bar_of_others(own_cache, monkeypatch):
+def test_a_cancelled_map_leaves_nothing_and_blocks_no_other_progress_bar(own_cache, monkeypatch):
     """The library's progress bar would keep the lock of all bars of the process, and the next one wait for ever."""
     from tqdm import tqdm
 
@@ -140,7 +137,7 @@ def test_told_to_stop_it_leaves_nothing_and_blocks_no_bar_of_others(own_cache, m
     monkeypatch.setattr(umaps, "POLL_SECONDS", 0.0)
     request = request_of()
     with pytest.raises(maps.Stopped):
-        maps.make_map(request, silent, lambda: maps.newest_frame(request) is not None)
+        maps.make_map(request, ignore, lambda: maps.newest_frame(request) is not None)
     assert maps.find_map(request) is None and maps.newest_frame(request) is None and not list(own_cache.glob("*.npz"))
     free = []
 
@@ -173,7 +170,7 @@ def pair(space: str = "pixels") -> maps.MapRequest:
 
 
 @pytest.mark.slow
-def test_a_group_is_asked_for_and_kept_as_one(own_cache, monkeypatch):
+def test_a_group_is_requested_and_stored_as_one(own_cache, monkeypatch):
     monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
     first, second = pair().group
     assert (first, second) == (pair(), pair("random")) and pair("random").group == pair().group
@@ -199,7 +196,7 @@ def test_a_group_is_asked_for_and_kept_as_one(own_cache, monkeypatch):
 def test_a_group_is_given_up_as_one(own_cache, monkeypatch):
     monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
     with pytest.raises(maps.Stopped):
-        maps.make_map(pair(), silent, lambda: maps.newest_frame(pair("random")) is not None)
+        maps.make_map(pair(), ignore, lambda: maps.newest_frame(pair("random")) is not None)
     assert not list(own_cache.glob("*.npz")) and not umaps._ONE_AT_A_TIME.locked()
 
 
@@ -216,15 +213,15 @@ def test_drawn_together_the_same_row_is_near_itself_and_neighbours_stay(codes):
     turned = codes @ np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0].astype(np.float32)
     several = [codes, turned + 3, 2 * codes]  # one and the same cloud, seen three ways
     config = EmbedConfig("umap", n_neighbors=10)
-    found = umaps.aligned_maps(several, config, silent)
-    again = umaps.aligned_maps(several, config, silent)
+    found = umaps.aligned_maps(several, config, ignore)
+    again = umaps.aligned_maps(several, config, ignore)
     assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
     size = found[0].std()
     for xy in found:
         assert xy.shape == (N, 2) and xy.dtype == np.float32 and np.isfinite(xy).all()
         assert trustworthiness(codes, xy) > 0.9
         assert np.median(np.linalg.norm(xy - found[0], axis=1)) < 0.3 * size
-    assert np.isfinite(umaps.aligned_maps([np.ones((40, 3), np.float32)] * 2, config, silent)).all()
+    assert np.isfinite(umaps.aligned_maps([np.ones((40, 3), np.float32)] * 2, config, ignore)).all()
 
 
 @pytest.mark.slow
@@ -237,7 +234,7 @@ def test_without_undocumented_functions_maps_are_drawn_together_by_aligned_umap(
     turned = codes @ np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0].astype(np.float32)
     every = umaps.library_function
     monkeypatch.setattr(umaps, "library_function", lambda *of: instead if of[0] == "layouts" else every(*of))
-    first, second = umaps.aligned_maps([codes, turned], EmbedConfig("umap", n_neighbors=10), silent)
+    first, second = umaps.aligned_maps([codes, turned], EmbedConfig("umap", n_neighbors=10), ignore)
     assert len(fits) == 1
     for xy in (first, second):
         assert xy.shape == (N, 2) and xy.dtype == np.float32 and trustworthiness(codes, xy) > 0.9
@@ -250,7 +247,7 @@ def test_maps_of_different_codes_are_pulled_together(codes, monkeypatch):
     config = EmbedConfig("umap")
 
     def apart() -> float:
-        a, b = umaps.aligned_maps([codes, other], config, silent)
+        a, b = umaps.aligned_maps([codes, other], config, ignore)
         return float(np.linalg.norm(a - b, axis=1).mean() / a.std())
 
     pulled = apart()

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from model_helpers import random_images, rng, small_model
 
 from aevae import datasets
 from aevae.config import DataConfig, TrainConfig, build
@@ -17,23 +18,13 @@ RECIPE = TrainConfig(epochs=6, batch_size=50, lr=4e-3)
 PENALTIES = ("beta", "capacity", "total_correlation")
 
 
-def make(family="vae", **options):
-    return build_model(family_class(family).Config(**{"latent_dim": 4, "hidden": 24} | options), seed=1)
-
-
-def digits(n=6):
-    return torch.rand(n, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 def trained(family="beta_vae", recipe=RECIPE, **options):
     """Trainers side by side, one for each value of the options given as a tuple."""
     count = max(len(v) for v in options.values() if isinstance(v, tuple))
     each = [{k: v[i] if isinstance(v, tuple) else v for k, v in options.items()} for i in range(count)]
-    team = [Trainer(make(family, hidden=64, **o), TrainingData(DIGITS, DIGITS[:100]), recipe, 0, CPU) for o in each]
+    team = [
+        Trainer(small_model(family, hidden=64, **o), TrainingData(DIGITS, DIGITS[:100]), recipe, 0, CPU) for o in each
+    ]
     assert fit(team)
     return [t.history[-1]["test"] for t in team], [t.model.eval() for t in team]
 
@@ -42,21 +33,21 @@ def trained(family="beta_vae", recipe=RECIPE, **options):
 
 
 def test_more_samples_are_more_draws_of_the_same_objective():
-    x = digits()
-    totals = torch.stack([make(samples=1).loss(x, generator=rng(s)).total.detach() for s in range(60)])
-    many = torch.stack([make(samples=20).loss(x, generator=rng(s)).total.detach() for s in range(20)])
+    x = random_images()
+    totals = torch.stack([small_model("vae", samples=1).loss(x, generator=rng(s)).total.detach() for s in range(60)])
+    many = torch.stack([small_model("vae", samples=20).loss(x, generator=rng(s)).total.detach() for s in range(20)])
     assert many.std() < 0.5 * totals.std()
     assert (many.mean() - totals.mean()).abs() < 4 * totals.std() / 60**0.5
 
 
 def test_samples_without_a_generator_are_the_mean():
-    x = digits()
-    assert make(samples=7).loss(x).total == make().loss(x).total
+    x = random_images()
+    assert small_model("vae", samples=7).loss(x).total == small_model("vae").loss(x).total
 
 
 def test_train_and_test_decode_the_same_kind_of_code():
     """A trap: the NLL of a sample while training, of mu while testing. Here both are of a sample."""
-    model, x = make(), digits()
+    model, x = small_model("vae"), random_images()
     training = model.train().loss(x, generator=rng()).terms
     testing = model.eval().loss(x, generator=rng()).terms
     assert all(torch.equal(training[k], testing[k]) for k in training)
@@ -68,14 +59,14 @@ def test_train_and_test_decode_the_same_kind_of_code():
 )
 def test_the_batch_size_changes_no_weight(options):
     """A trap: the KL a mean over the batch and the NLL a sum, or the other way round."""
-    model = make("beta_vae", **options)
-    one, many = (model.loss(x) for x in (digits(1), digits(1).repeat(5, 1, 1, 1)))
+    model = small_model("beta_vae", **options)
+    one, many = (model.loss(x) for x in (random_images(1), random_images(1).repeat(5, 1, 1, 1)))
     assert torch.isclose(one.total, many.total)
     assert torch.isclose(one.terms["kl"], many.terms["kl"])
 
 
 def test_prior_of_another_scale():
-    model, noise = make(prior_std=0.5), torch.randn(8, 4, generator=rng())
+    model, noise = small_model("vae", prior_std=0.5), torch.randn(8, 4, generator=rng())
     assert torch.equal(model.sample_prior(noise), 0.5 * noise)
     at_prior = model.kl_per_dim(torch.zeros(1, 4), torch.full((1, 4), 2 * math.log(0.5)))
     assert at_prior.abs().max() < 1e-6
@@ -84,13 +75,13 @@ def test_prior_of_another_scale():
 
 def test_provoke_a_prior_far_too_narrow():
     """s0 = 0.01 and a posterior of scale 1: 5000 nats for each dimension, as the notes' formula says."""
-    terms = make(prior_std=0.01).loss(digits(), generator=rng()).terms
+    terms = small_model("vae", prior_std=0.01).loss(random_images(), generator=rng()).terms
     assert terms["kl"] > 4 * 3000
 
 
 def test_old_weights_fit():
     """Options that came later add nothing to a state; what they are is in the config."""
-    names = set(make(prior_std=0.3, free_bits=0.2, samples=3).state_dict())
+    names = set(small_model("vae", prior_std=0.3, free_bits=0.2, samples=3).state_dict())
     assert names == {f"{part}.{kind}" for part in ("encoder.2", "mu", "logvar", "decoder.0", "decoder.2")
                      for kind in ("weight", "bias")} | {"encoder.0.by", "decoder.4.by"}  # fmt: skip
 
@@ -116,8 +107,8 @@ def test_no_warm_up_no_cycle():
 
 @pytest.mark.parametrize("epoch", [0.0, 0.5, 2.0, 2.5])
 def test_the_cycle_weighs_the_kl(epoch):
-    model = make("beta_vae", beta=3.0, anneal="cyclic", warmup_epochs=1.0, cycles=2)
-    loss = model.loss(digits(), generator=rng(), epoch=epoch)
+    model = small_model("beta_vae", beta=3.0, anneal="cyclic", warmup_epochs=1.0, cycles=2)
+    loss = model.loss(random_images(), generator=rng(), epoch=epoch)
     assert torch.isclose(loss.total, loss.terms["recon"] + 3 * (epoch % 2) * loss.terms["kl"])
 
 
@@ -158,15 +149,15 @@ def test_free_bits_keep_what_beta_would_take():
 
 def test_a_free_bit_is_not_reported_as_a_bound():
     """`kl` and `elbo` are the true ones; only the objective counts lambda."""
-    plain, spared = (make(free_bits=f).loss(digits(), generator=rng()) for f in (0.0, 5.0))
+    plain, spared = (small_model("vae", free_bits=f).loss(random_images(), generator=rng()) for f in (0.0, 5.0))
     assert plain.terms == spared.terms
     assert torch.isclose(spared.total, plain.terms["recon"] + 4 * 5.0)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
 def test_elbo_is_the_true_bound_whatever_the_penalty(penalty):
-    terms = make("beta_vae", penalty=penalty).loss(digits(), generator=rng()).terms
-    assert terms["elbo"] == make().loss(digits(), generator=rng()).terms["elbo"]
+    terms = small_model("beta_vae", penalty=penalty).loss(random_images(), generator=rng()).terms
+    assert terms["elbo"] == small_model("vae").loss(random_images(), generator=rng()).terms["elbo"]
 
 
 def test_capacity_draws_the_kl_to_it():
@@ -177,15 +168,15 @@ def test_capacity_draws_the_kl_to_it():
 
 @pytest.mark.parametrize(("epoch", "capacity"), [(0.0, 0.0), (1.0, 5.0), (9.0, 20.0), (math.inf, 20.0)])
 def test_capacity_grows(epoch, capacity):
-    model = make("beta_vae", penalty="capacity", capacity=20.0, capacity_epochs=4.0, gamma=10.0)
-    loss = model.loss(digits(), generator=rng(), epoch=epoch)
+    model = small_model("beta_vae", penalty="capacity", capacity=20.0, capacity_epochs=4.0, gamma=10.0)
+    loss = model.loss(random_images(), generator=rng(), epoch=epoch)
     assert torch.isclose(loss.total, loss.terms["recon"] + 10 * (loss.terms["kl"] - capacity).abs())
 
 
 def test_total_correlation_is_weighed_alone():
-    x, parts = digits().double(), []
+    x, parts = random_images().double(), []
     for beta in (1.0, 6.0):
-        model = make("beta_vae", penalty="total_correlation", beta=beta).double()
+        model = small_model("beta_vae", penalty="total_correlation", beta=beta).double()
         model.setup(4000)
         parts.append(model.loss(x, generator=rng()))
     assert parts[0].terms == parts[1].terms
@@ -199,14 +190,14 @@ def test_total_correlation_falls_where_it_costs():
     assert dear < 0.7 * plain
 
 
-def test_the_number_of_pictures_travels_with_the_weights():
-    model = make("beta_vae", penalty="total_correlation")
+def test_the_number_of_images_travels_with_the_weights():
+    model = small_model("beta_vae", penalty="total_correlation")
     model.setup(4000)
-    copy = make("beta_vae", penalty="total_correlation")
+    copy = small_model("beta_vae", penalty="total_correlation")
     copy.load_state_dict(model.state_dict())
     assert copy.pictures == 4000
-    assert copy.loss(digits(), generator=rng()).total == model.loss(digits(), generator=rng()).total
-    assert torch.isfinite(model.loss(digits(1), generator=rng()).total), "one picture has no others"
+    assert copy.loss(random_images(), generator=rng()).total == model.loss(random_images(), generator=rng()).total
+    assert torch.isfinite(model.loss(random_images(1), generator=rng()).total), "one picture has no others"
 
 
 # -- what is measured ------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from model_helpers import rng
 
 from aevae import datasets
 from aevae.browser.program import program
@@ -25,10 +26,6 @@ def make(family="vq_vae", **options):
 
 def digits(count=8):
     return torch.tensor(DIGITS[:count]).float() / 255
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def trainer(model, epochs=2, batch=16, lr=5e-3):
@@ -105,7 +102,7 @@ def test_only_training_steps_move_the_codebook_and_each_once(codebook):
     assert same(after, buffers(model)), "one batch counts once"
 
 
-def test_use_is_counted_per_picture_whatever_the_batch():
+def test_use_is_counted_per_image_whatever_the_batch():
     model = make(decay=0.0, restart=False)
     for count in (4, 16):
         model.loss(digits(count), generator=rng())
@@ -189,7 +186,7 @@ def test_without_commitment_the_encoder_drifts_from_the_codebook():
     assert distance[0.0] > 3 * distance[1.0]
 
 
-def test_perplexity_is_of_all_pictures_not_a_mean_over_batches(monkeypatch):
+def test_perplexity_is_of_all_images_not_a_mean_over_batches(monkeypatch):
     model, x = make(codes=4).eval(), digits(6)
     parts = x.split(3)
     monkeypatch.setattr(model, "indices", lambda x: [torch.zeros(len(x), 7, 7).long() + int(x is parts[1])])

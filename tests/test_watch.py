@@ -39,10 +39,10 @@ def clock(monkeypatch):
     return now
 
 
-def asked(look: bool = False) -> bytes:
-    letter = BackMsg()
-    letter.rerun_script.is_auto_rerun = look
-    return letter.SerializeToString()
+def rerun_request(look: bool = False) -> bytes:
+    message = BackMsg()
+    message.rerun_script.is_auto_rerun = look
+    return message.SerializeToString()
 
 
 def ended(status: int = ForwardMsg.FINISHED_SUCCESSFULLY) -> bytes:
@@ -62,7 +62,7 @@ def test_an_answer_lasts_from_the_press_to_the_end_of_the_run(counts, clock):
     turn = monitoring.Turn()
     for press, wait in ((1000.0, 0.25), (2000.0, 1.2)):
         clock[0] = press
-        turn.on_request(asked())
+        turn.on_request(rerun_request())
         turn.on_response(ForwardMsg(ref_hash="x").SerializeToString())
         clock[0] += wait
         turn.on_response(ended())
@@ -78,9 +78,9 @@ def test_an_answer_lasts_from_the_press_to_the_end_of_the_run(counts, clock):
 
 def test_a_run_that_begins_anew_is_no_answer_and_a_second_press_waits_since_the_first(counts, clock):
     turn = monitoring.Turn()
-    turn.on_request(asked())
+    turn.on_request(rerun_request())
     clock[0] += 1
-    turn.on_request(asked())
+    turn.on_request(rerun_request())
     turn.on_response(ended(ForwardMsg.FINISHED_EARLY_FOR_RERUN))
     clock[0] += 1
     turn.on_response(ended())
@@ -89,22 +89,22 @@ def test_a_run_that_begins_anew_is_no_answer_and_a_second_press_waits_since_the_
 
 def test_a_page_that_looks_again_is_counted_apart_and_a_press_meanwhile_is_a_press(counts, clock):
     turn = monitoring.Turn()
-    turn.on_request(asked(look=True))
+    turn.on_request(rerun_request(look=True))
     clock[0] += 3
     turn.on_response(ended(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY))
     assert numbers()["aevae_answer_seconds_sum", "look"] == 3 and not counts.latest
-    turn.on_request(asked(look=True))
+    turn.on_request(rerun_request(look=True))
     clock[0] += 3
-    turn.on_request(asked())
+    turn.on_request(rerun_request())
     clock[0] += 1
     turn.on_response(ended())
     assert [seconds for _when, seconds in counts.latest] == [1.0]
 
 
-@pytest.mark.parametrize("letter", [None, b"", b"\xff\xff\xff", BackMsg(stop_script=True).SerializeToString()])
-def test_other_letters_ask_for_nothing(counts, letter):
+@pytest.mark.parametrize("message", [None, b"", b"\xff\xff\xff", BackMsg(stop_script=True).SerializeToString()])
+def test_other_messages_count_no_run(counts, message):
     turn = monitoring.Turn()
-    turn.on_request(letter)
+    turn.on_request(message)
     turn.on_response(ended())
     assert not counts.latest
 

@@ -2,15 +2,15 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import until
+from servers import free_port, is_healthy
 
 from aevae import paths
 
@@ -140,24 +140,14 @@ def test_it_lists_the_shipped_runs(installed):
 
 
 def test_the_app_answers(installed):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     command = [*installed.command, "app", "--server.port", str(port)]
     process = subprocess.Popen(
         command, cwd=installed.elsewhere, env=installed.env, stdout=subprocess.PIPE, encoding="utf-8"
     )
     try:
-        end = time.monotonic() + 90
-        while time.monotonic() < end and process.poll() is None:
-            try:
-                page = urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2)
-                break
-            except OSError:
-                time.sleep(0.2)
-        else:
-            pytest.fail("the server did not become healthy")
-        assert page.read() == b"ok"
+        until(lambda: process.poll() is not None or is_healthy(f"http://127.0.0.1:{port}"), 90)
+        assert process.poll() is None, "the server ended"
         assert urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).status == 200, "app.py is the app"
     finally:
         process.terminate()

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from conftest import tiny_config, until
-from test_jobs import long_config, state
+from job_helpers import job_state, long_config
 
 from aevae import paths
 from aevae.queue import jobs, processes
@@ -89,13 +89,13 @@ def test_cancel_running_keeps_the_checkpoint_and_resume_goes_on(empty_store, wor
     until(lambda: epochs_done(config) >= 2)
     jobs.cancel(job.id)
     assert process.wait(30) == 0
-    assert state(job.id) == "cancelled"
+    assert job_state(job.id) == "cancelled"
     done = checkpoints.read_run(paths.runs_dir() / config.name)
     assert done.status == "unfinished" and done.state["step"] > 0
     again = jobs.resume(job.id)
     worker()
     until(lambda: epochs_done(config) > done.epochs)
-    assert state(again.id) == "running"
+    assert job_state(again.id) == "running"
 
 
 @pytest.mark.slow
@@ -120,7 +120,7 @@ def test_killed_worker_back_to_the_queue_once_then_failed(empty_store, worker):
         until(lambda n=attempt: jobs.get(job.id).attempts == n and epochs_done(config) >= n)
         process.kill()
         process.wait()
-        assert state(job.id) == "running", "nobody has noticed yet"
+        assert job_state(job.id) == "running", "nobody has noticed yet"
         assert not jobs.worker_alive()
     assert worker().wait(60) == 0
     job = jobs.get(job.id)
@@ -148,11 +148,11 @@ def test_ensure_worker_starts_one_and_it_ends_with_its_parent(empty_store):
     job = jobs.submit(long_config())
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=paths.ROOT, stdout=subprocess.PIPE, encoding="utf-8")
     pid = int(parent.stdout.readline())
-    until(lambda: state(job.id) == "running")
+    until(lambda: job_state(job.id) == "running")
     parent.kill()
     parent.wait()
     until(lambda: not jobs.worker_alive(), 20)
-    assert state(job.id) == "queued"
+    assert job_state(job.id) == "queued"
     until(lambda: not processes.is_running(pid), 60)
 
 
@@ -161,7 +161,7 @@ def test_a_job_of_a_dead_worker_of_another_device_goes_on(empty_store):
     with jobs.transaction() as db:
         db.execute("UPDATE jobs SET state = 'running', slot = 'cpu', attempts = 1")
     Worker("auto", once=True).run()
-    assert state(job.id) == "done"
+    assert job_state(job.id) == "done"
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "../../x"])
@@ -169,7 +169,7 @@ def test_no_worker_for_a_device_that_is_not_here(empty_store, device):
     job = jobs.submit(tiny_config("ae"))
     with pytest.raises(ValueError, match="device"):
         Worker(device, once=True).run()
-    assert state(job.id) == "queued"
+    assert job_state(job.id) == "queued"
 
 
 @pytest.mark.slow
@@ -212,7 +212,7 @@ def test_cancel_ends_a_download(empty_store, monkeypatch):
     monkeypatch.setattr(datasets, "load", load)
     job = jobs.submit(tiny_config("ae"))
     worker.run()
-    assert state(job.id) == "cancelled"
+    assert job_state(job.id) == "cancelled"
 
 
 def test_cancelled_on_its_way_back_to_the_queue(empty_store):
@@ -221,4 +221,4 @@ def test_cancelled_on_its_way_back_to_the_queue(empty_store):
     (claimed,) = worker._claim()
     jobs.cancel(job.id)
     worker._end(claimed, "queued", "", "", Progress())
-    assert state(job.id) == "cancelled"
+    assert job_state(job.id) == "cancelled"
