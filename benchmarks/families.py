@@ -193,7 +193,12 @@ ROWS = (
     Row("ml_vae", "ml_vae", {}, content_not_style),
     Row("vq_vae", "vq_vae", {}, quantised),
     Row("vq_vae2", "vq_vae2", {}, below_one_level),
-    Row("auto_decoder d=32", "auto_decoder", {"latent_dim": "32"}, under_pca_in_training),
+    Row(
+        "auto_decoder d=32, 15 epochs",
+        "auto_decoder",
+        {"latent_dim": "32", "epochs": "15"},
+        under_pca_in_training,
+    ),
     Row("variational_auto_decoder", "variational_auto_decoder"),
     Row("td_vae", "td_vae", {}, jumps),
     Row("flow_vae", "flow_vae"),
