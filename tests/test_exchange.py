@@ -165,7 +165,7 @@ def test_symbolic_link(packed):
             link = zipfile.ZipInfo(file)
             link.external_attr = (stat.S_IFLNK | 0o777) << 16
             archive.writestr(link if file == f"{name}/config.json" else file, content)
-    with pytest.raises(ValueError, match="a link or a device"):
+    with pytest.raises(ValueError, match="a link, a pipe or a device"):
         run_archive.unpack(out.getvalue())
 
 
