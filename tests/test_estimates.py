@@ -257,6 +257,16 @@ class Step:
     images_per_s: float = 1.0
 
 
+def test_of_steps_as_fast_as_expected_the_rest_is_left():
+    clock = [0.0]
+    progress = Progress(lambda: clock[0], 97.0)  # of 100 steps
+    assert progress.figures["seconds_left"] == 97.0
+    for step in (1, 51):
+        clock[0] = 0.97 * step
+        progress(Step(step))
+    assert progress.figures["seconds_left"] == 47.5, "49 steps of 0.97 s, to a tenth"
+
+
 def test_what_is_left_begins_at_the_estimate_and_ends_at_the_truth():
     clock = [0.0]
     progress = Progress(lambda: clock[0], 30.0)

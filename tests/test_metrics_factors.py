@@ -46,6 +46,22 @@ def test_factor_vae_score():
     assert scores.factor_vae_score(np.zeros((9000, 2)), FACTORS) == 0
 
 
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([[3.0, 0.0], [0.0, 1.0]], 1.0),
+        ([[2.0, 2.0], [5.0, 5.0]], 0.0),
+        ([[3.0, 0.0], [0.5, 0.5]], 0.75),  # weighted with the rows' sums 3 and 1
+        ([[0.75, 0.25]], 1 - 0.811278),  # entropy in bits, as there are two columns
+        ([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], 1.0),  # a row of zeros has no weight
+        ([[2.0], [1.0]], 1.0),
+        ([[0.0, 0.0]], 0.0),
+    ],
+)
+def test_rows_that_name_one_factor_are_unmixed(rows, expected):
+    assert scores._unmixed(np.array(rows)) == pytest.approx(expected, abs=1e-6)
+
+
 @pytest.mark.slow
 def test_dci_and_sap():
     some = np.random.default_rng(1).permutation(len(FACTORS))[:3000]
