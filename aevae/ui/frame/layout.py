@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from aevae.store import bundles, checkpoints
-from aevae.ui.frame import menu
+from aevae.ui.frame import menu, tries
 from aevae.ui.i18n import _
 from aevae.ui.shared import address, cached, redraw
 
@@ -103,11 +103,9 @@ def page(title: str = "", question: str = "") -> None:
     st.markdown(f"*{question}*")
 
 
-def try_this(texts: Sequence[str], title: str | None = None) -> None:
+def try_this(texts: Sequence[tries.Try | str], title: str | None = None) -> None:
     """Things to try, as a numbered list in a quiet frame."""
-    with st.container(border=True):
-        st.markdown(f"**{title or _('Try this')}**")
-        st.markdown("\n".join(f"{i}. {text}" for i, text in enumerate(texts, 1)))
+    tries.show(texts, title or _("Try this"))
 
 
 def explain(title: str, markdown: str, expanded: bool = False) -> None:

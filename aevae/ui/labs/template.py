@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from aevae.ui.frame import layout, menu
+from aevae.ui.frame.tries import Try, show
 from aevae.ui.i18n import _
 
 
@@ -25,7 +26,7 @@ def begin(doc: str) -> None:
 
 def end(
     notice: Sequence[str],
-    tries: Sequence[str],
+    tries: Sequence[Try | str],
     formula: str = "",
     numbers: str = "",
     more: str = "",
@@ -40,9 +41,8 @@ def end(
     with left.container(border=True, height="stretch"):
         st.markdown(f"**{_('What to notice')}**")
         st.markdown("\n".join(f"- {text}" for text in notice))
-    with right.container(border=True, height="stretch"):
-        st.markdown(f"**{_('Three things to try')}**")
-        st.markdown("\n".join(f"{i}. {text}" for i, text in enumerate(tries, 1)))
+    with right:
+        show(tries, _("Three things to try"))
     if formula:
         st.latex(formula)
     if numbers:
