@@ -12,6 +12,8 @@ const SECTION = '[data-testid="stNavSectionHeader"]';
 const MENU = '[data-testid="stSidebarContent"]';
 
 const exchanged = new Set(); // tickets that were sent; the server accepts each once
+let present = null; // outlives this module, which begins again when a page is set up
+let page; // address of the page that is open
 
 const sections = () => /** @type {HTMLElement[]} */ ([...document.querySelectorAll(SECTION)]);
 const isOpen = (header) => header.parentElement.children.length > 1;
@@ -27,9 +29,8 @@ function fitMenu(kept) {
 
 /** Open the section of this title. */
 function openSection(title) {
-  const header = sections().find((one) => one.textContent?.startsWith(title));
-  if (!header || isOpen(header)) return;
-  header.click();
+  const header = title && sections().find((one) => one.textContent?.startsWith(title));
+  if (header && !isOpen(header)) header.click();
   requestAnimationFrame(() => fitMenu(header));
 }
 
@@ -48,14 +49,12 @@ function hideTouch(event) {
 
 export function mount(ctx) {
   ctx.root.hidden = true;
-  let present, page;
   return stage(ctx, "frame", {
     create({ offs, spec }) {
-      present = new Present(spec.texts);
+      present ??= new Present(spec.texts);
       document.addEventListener("click", onClick);
       document.addEventListener("touchstart", hideTouch, { capture: true, passive: true });
       offs.push(
-        () => present.destroy(),
         () => document.removeEventListener("click", onClick),
         () => document.removeEventListener("touchstart", hideTouch, true),
         guard(document, () => ""),
@@ -64,7 +63,7 @@ export function mount(ctx) {
     refresh({ spec }) {
       if (spec.page !== page) {
         page = spec.page;
-        if (spec.section) openSection(spec.section);
+        openSection(spec.section);
         present.arrive();
       }
       if (!spec.ticket || exchanged.has(spec.ticket)) return;

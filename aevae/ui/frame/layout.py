@@ -47,7 +47,7 @@ def frame(url_path: str = "", ticket: str = "") -> None:
 def run(page) -> None:
     """Run a page of the menu. If a shipped file is missing, show a message; other errors go through."""
     st.session_state[_PAGE] = page.url_path
-    if visibility.is_hidden(page.url_path):
+    if page.url_path in visibility.hidden_here():
         st.title(page.title, anchor=False)
         st.info(_("Your teacher has hidden this page."), icon=":material/visibility_off:")
         return

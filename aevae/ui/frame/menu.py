@@ -145,10 +145,11 @@ def sections() -> dict[str, list[str]]:
 def pages() -> dict[str, list]:
     """The menu for `st.navigation`: section -> pages; the first page is the default."""
     menu: dict[str, list] = {}
+    hidden = visibility.hidden_here()
     for i, page in enumerate(all_pages()):
         entry = st.Page(
             page.path, title=_(page.title), icon=page.icon, url_path=page.url_path, default=i == 0,
-            visibility="hidden" if visibility.is_hidden(page.url_path) else "visible",
+            visibility="hidden" if page.url_path in hidden else "visible",
         )  # fmt: skip
         menu.setdefault(_(page.section) if page.section else "", []).append(entry)
     menu[_(SERVER.section)].append(

@@ -53,7 +53,7 @@ function picture() {
   });
 }
 
-/** The mode of the page that is open. texts: {next, previous, leave, step}. */
+/** The mode, once per tab. texts: {next, previous, leave}. */
 export class Present {
   constructor(texts) {
     this.isOn = false;
@@ -67,19 +67,13 @@ export class Present {
       quiet("‹", texts.previous, () => this.go(-1)), quiet("›", texts.next, () => this.go(1)),
       quiet("×", texts.leave, () => this.set(false)),
     );
-    this.listeners = [
-      [document, "keydown", (event) => this.capture(event), true],
-      [document, "keydown", (event) => this.key(event), false],
-      [document, "click", (event) => event.target.closest?.(".aevae-present-button") && this.set(true), false],
-      [window, "resize", () => this.settle(), false],
-      [window, "popstate", () => this.set(isInAddress()), false],
-    ];
-    for (const [node, name, fn, capture] of this.listeners) node.addEventListener(name, fn, capture);
-  }
-
-  destroy() {
-    for (const [node, name, fn, capture] of this.listeners) node.removeEventListener(name, fn, capture);
-    this.set(false);
+    document.addEventListener("keydown", (event) => this.capture(event), true);
+    document.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("click", (event) => {
+      if (/** @type {Element} */ (event.target).closest?.(".aevae-present-button")) this.set(true);
+    });
+    addEventListener("resize", () => this.settle(true));
+    addEventListener("popstate", () => this.set(isInAddress()));
   }
 
   /** Another page, or this one for the first time. */
@@ -119,7 +113,7 @@ export class Present {
       if (app) Object.assign(this.foot.style, { color: getComputedStyle(app).color, background: getComputedStyle(app).backgroundColor });
       document.body.append(this.foot);
       this.say();
-      this.settle();
+      this.settle(true);
     } else {
       this.foot.remove();
       this.unfit();
@@ -146,9 +140,12 @@ export class Present {
 
   // -- the size of the picture
 
-  settle() {
-    for (const timer of this.timers) clearTimeout(timer);
+  /** anew: from the largest size, for another page or window. */
+  settle(anew = false) {
     if (!this.isOn) return;
+    if (anew) this.unfit();
+    for (const timer of this.timers) clearTimeout(timer);
+    document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0);
     this.timers = SETTLE_MS.map((ms) => setTimeout(() => this.refit(), ms));
   }
 

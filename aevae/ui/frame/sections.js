@@ -2,7 +2,7 @@
 // that the reader left open, as far as they fit the window. On the first visit all are open that fit.
 (() => {
   const sections = JSON.parse(document.currentScript?.dataset.sections ?? "{}"); // title -> addresses of pages
-  const KEY = "stSidebarSectionsState-", LINK = 34, HEAD = 39, REST = 180; // heights in pixels; REST: all else
+  const KEY = "stSidebarSectionsState-", LINK = 34, HEAD = 39, REST = 230; // heights in pixels; REST: all else
   const page = location.pathname.split("/").pop();
   const names = Object.keys(sections), here = names.find((name) => sections[name].includes(page));
   const order = here ? [here, ...names.filter((name) => name !== here)] : names;

@@ -5,11 +5,13 @@
 #   theme it is too dark for a text.
 # - `code` in a caption is fainter than the caption.
 # - A pop-up gets the height that is left below its button, instead of opening upwards.
+# - The menu has less empty space at its end.
 # - A slider keeps each finger (`live/touch.js` decides which is for the slider).
 CORRECTIONS = """
 .stButtonGroup [data-selected] p { color: light-dark(#24569E, #93B8F2); }
 [data-testid="stCaptionContainer"] code { color: inherit; background: none; }
 .stSlider [style*="touch-action"] { touch-action: pan-y !important; }
+[data-testid="stSidebarUserContent"] { padding-bottom: 1rem; }
 @media (min-height: 700px) {
   [data-testid="stPopoverBody"]:has(input, button) { min-height: fit-content; }
 }

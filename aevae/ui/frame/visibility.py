@@ -33,6 +33,10 @@ def hide(url_paths: Iterable[str]) -> None:
     write_json(file, sorted(url_paths))
 
 
-def is_hidden(url_path: str) -> bool:
-    """Whether this page is hidden from this session. Without a passcode nobody is a teacher, and nothing is hidden."""
-    return bool(access.passcode()) and internals.in_session() and url_path in hidden() and not access.is_teacher()
+def hidden_here() -> frozenset[str]:
+    """Addresses of the pages that are hidden from this session.
+
+    Nothing is hidden from the teacher, and nothing without a passcode, because then nobody could show it again.
+    """
+    is_student = internals.in_session() and access.passcode() and not access.is_teacher()
+    return hidden() if is_student else frozenset()
