@@ -239,6 +239,7 @@ def test_nothing_writes_html_but_what_is_known():
     assert calls == {
         'f"<style>{STYLE}</style>"',
         hidden,
+        'PRESENT_BUTTON.format(html.escape(hint), html.escape(_("Present"))), width="content"',
         "strips_html(labels, walks)",
         "steps_html(steps, columns, titles)",
     }

@@ -104,7 +104,7 @@ for note in dict.fromkeys(filter(None, (run_picker.seen_note(run, dataset) for r
     st.caption(note)
 
 layout.explain(
-    _("What you can see"),
+    _("What did you see?"),
     _(
         "The **pixel blend** lays one digit over the other: halfway there are two ghosts and no digit. A model moves "
         "between the *codes* and decodes each step.\n\n"
