@@ -2,11 +2,11 @@
 
 import streamlit as st
 
+from aevae.figures.palette import family_title
 from aevae.ui.frame import access, layout
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, markdown
-from aevae.ui.shared.run_picker import run_labels
 from aevae.ui.start import cards, toy
 
 MAX_MODELS = 4  # in the strip
@@ -38,16 +38,12 @@ def previews(runs: list) -> None:
             _("There is no finished model yet. Open the page Train and train one: a small model takes a minute or two.")
         )
         return
-    labels = run_labels(runs)
     for column, run in zip(st.columns(MAX_MODELS), list(widest.values())[:MAX_MODELS], strict=False):
         png = image_sheets.enlarge((run.path / "preview.png").read_bytes(), 3)
+        name = _("{}, {} numbers").format(family_title(markdown.strip(run.family)), run.latent_dim)
+        alt = _("Images, their reconstructions and samples of {}").format(name)
         if png:
-            column.image(
-                png,
-                caption=labels[run.name],
-                width="stretch",
-                alt=_("Images, their reconstructions and samples of {}").format(labels[run.name]),
-            )
+            column.image(png, caption=name, width="stretch", alt=alt)
     st.caption(_("Top: digits. Middle: their reconstructions. Bottom: images decoded from random codes."))
     st.page_link(
         "pages/lab/models.py", label=_("All {} models").format(len(runs)), icon=":material/inventory_2:"

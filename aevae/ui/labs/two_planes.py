@@ -10,6 +10,7 @@ from aevae.store import bundles
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
+from aevae.ui.shared.run_picker import DIGIT
 from aevae.ui.sliders import hand_planes
 
 NUM_SAMPLES, NUM_HANDFULS = 20, 10  # random codes at a time, and how many such handfuls there are
@@ -53,7 +54,12 @@ def show() -> tuple[hand_planes.Plane, hand_planes.Plane]:
         "texts": _texts(planes[0].numbers),
     }
     arrays = {f"places{i}": plane.places.astype(np.float16) for i, plane in enumerate(planes)}
-    arrays |= {"labels": class_numbers(cached.shown_digits()[1]), "random": handfuls()}
+    own = st.session_state.get(f"{DIGIT}_own")  # drawn on another page
+    arrays |= {
+        "labels": class_numbers(cached.shown_digits()[1]),
+        "random": handfuls(),
+        "own": np.zeros(0, np.float32) if own is None else own.ravel(),
+    }
     component.mount(
         "two_planes", "two_planes_live", spec, arrays,
         programs=[*(plane.program for plane in planes), plain.READER],
@@ -99,6 +105,7 @@ def _texts(numbers: dict) -> dict[str, str]:
         "samples": _("Images of 20 random codes, decoded by the {model}"),
         "looks": _("looks like {name}"),
         "none": _("looks like no digit"),
+        "own": _("■ your digit; for the VAE with one and two standard deviations of its code."),
         "count": _("{count} of {all} random codes look like digits, of {kinds} classes"),
         "again": _("20 other random codes"),
         "legend": _(

@@ -65,7 +65,7 @@ class TwoPlanes extends Stage {
     this.slider.name.textContent = texts.beta;
     this.slider.input.setAttribute("aria-label", texts.beta);
     this.again.textContent = texts.again;
-    this.legend.textContent = texts.legend;
+    this.legend.textContent = arrays.own.length ? `${texts.legend} ${texts.own}` : texts.legend;
     this.reader.textContent = texts.reader;
     this.classes.replaceChildren(...classDots(root, spec.classes));
     if (spec.adopt) {
@@ -94,6 +94,7 @@ class TwoPlanes extends Stage {
       const images = codes.map((z) => Float32Array.from(this.programs[index].decode(z)));
       const looks = images.map((image) => this.look(image));
       const samples = codes.map((z, k) => ({ place: placeOf(model, z), isGood: looks[k].isGood }));
+      side.plane.belief = this.believe(model, this.programs[index]);
       side.plane.open({ map: this.maps[index], frame: model, label: fill(texts.label, { model: name }), samples });
       side.image.setAttribute("aria-label", fill(texts.image, { model: name }));
       side.sheet.setAttribute("aria-label", fill(texts.samples, { model: name }));
@@ -102,6 +103,14 @@ class TwoPlanes extends Stage {
     });
     this.slider.say(models[this.shown[1]].name);
     this.show();
+  }
+
+  /** The code of the reader's own digit, as a place; null without one. */
+  believe(model, program) {
+    const { own } = this.arrays;
+    if (!own.length) return null;
+    const { mu, logvar } = program.encode(own);
+    return { mu: placeOf(model, mu), logvar: logvar && Float64Array.from(logvar) };
   }
 
   tally(side, images, looks) {
