@@ -21,7 +21,7 @@ def choose():
     from aevae.ui.digit import picker as digits
 
     for payload in st.session_state.pop("sent", []):
-        digits._take_drawing("digit", payload)
+        digits.take_drawing("digit", payload)
     image, label, index = digits.pick_digit(models=st.session_state.get("shown_models"))
     st.text(f"{label} {index} {image.sum():.3f}")
 

@@ -290,17 +290,18 @@ def _draw(key: str, models: list[str]) -> None:
             "key": key,
             "names": [label_of(name) for name in able],
             "strokes": drawing["strokes"] if drawing else [],
-            "texts": _texts(),
+            "texts": board_texts(),
         },
         programs=able,
         height=350,
-        on_send=lambda payload: _take_drawing(key, payload),
+        on_send=lambda payload: take_drawing(key, payload),
     )
     for problem in filter(None, problems.values()):
         st.caption(problem)
 
 
-def _texts() -> dict[str, str]:
+def board_texts() -> dict[str, str]:
+    """The texts of `draw.js`."""
     return {
         "board": _("Drawing board for a digit. Arrow keys move the pen, Space sets it down or lifts it, E: eraser."),
         "hint": _("Draw a digit"),
@@ -329,7 +330,7 @@ def _models_of_session() -> list[str]:
     return [name for name in chosen if name in known]
 
 
-def _take_drawing(key: str, payload: dict) -> None:
+def take_drawing(key: str, payload: dict) -> None:
     """Store the drawing that the board sends when the pen rests; an empty board removes the own image."""
     found = valid_fields(payload, DRAWING)
     if len(found) < len(DRAWING):
