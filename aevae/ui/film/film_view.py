@@ -262,14 +262,16 @@ def has_terms(info: RunInfo) -> bool:
 
 def _plane_words(dim: int, growing: bool) -> str:
     if dim == 1:
-        return _("the only dimension of the code, from left to right")
+        return _("the only latent dimension, from left to right")
     if dim == 2:
-        return _("the two dimensions of the code")
+        return _("the two latent dimensions")
     if growing:
         return _(
-            "{} dimensions, projected onto the plane in which the codes were spread most at the last update"
+            "{} latent dimensions, projected onto the plane in which the codes were spread most at the last update"
         ).format(dim)
-    return _("{} dimensions, projected onto the plane in which the codes are spread most in the last frame").format(dim)
+    return _(
+        "{} latent dimensions, projected onto the plane in which the codes are spread most in the last frame"
+    ).format(dim)
 
 
 def _network(info: RunInfo, dim: int) -> list[str]:

@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
 
@@ -86,41 +86,53 @@ def run_form(place: Places) -> tuple[list[RunConfig], str]:
         _follow_family_defaults(model_class.Config)
         st.caption(model_class.paper)
     with place.options:
-        values, lists, seeds, device, about_data, problem = _fields(model_class)
+        entered = _fields(model_class)
     for sentence in st.session_state.get(LINK_PROBLEMS, {}).values():
         place.family.warning(
             _("Wrong value in the link: {}. The default is used instead.").format(markdown.escape(sentence))
         )
     try:
-        found = _resolved(values.pop(DATA), values)
+        found = _resolved(entered.data, entered.values)
         if found is None:
-            about_data.info(_("Choose a zip or a folder of images."))
-            return [], device
-        describe_own_images(found, about_data)
+            entered.about_data.info(_("Choose a zip or a folder of images."))
+            return [], entered.device
+        describe_own_images(found, entered.about_data)
     except ValueError as wrong:
-        about_data.error(problem_text(wrong))
-        return [], device
+        entered.about_data.error(problem_text(wrong))
+        return [], entered.device
     try:
-        if problem:
-            raise problem
-        return grid(_config(model_class.Config, found, values), lists, seeds), device
+        if entered.problem:
+            raise entered.problem
+        config = _config(model_class.Config, found, entered.values)
+        return grid(config, entered.lists, entered.seeds), entered.device
     except ValueError as wrong:
         place.start.error(problem_text(wrong))
-        return [], device
+        return [], entered.device
 
 
-def _fields(model_class: type) -> tuple[dict[str, Any], dict[str, list], int, str, Any, ValueError | None]:
-    """Draw all fields but the family.
+class Entered(NamedTuple):
+    """What the fields say: data set (None: not chosen yet), values by option, device, lists and seeds of a sweep.
 
-    Returns values by option (DATA: the chosen data set), lists and seeds of a sweep, device, the place of what is said
-    about the data, and the problem of a list.
+    problem: of the first wrong list. about_data: the place below the choice of the data set.
     """
+
+    data: str | None
+    values: dict[str, Any]
+    device: str
+    lists: dict[str, list]
+    seeds: int
+    problem: ValueError | None
+    about_data: Any
+
+
+def _fields(model_class: type) -> Entered:
+    """Draw all fields but the family."""
     data = pick_data_set(model_class)
     about_data = st.container()
     first = st.container()
     with st.expander(_("More options"), key="train_more"):
         more = st.container()
-    values: dict[str, Any] = {DATA: data}
+    values: dict[str, Any] = {}
     for f in in_order_of_need(dataclasses.fields(model_class.Config)):
         values[f.name] = draw_field(f, values, first if f.name in UNFOLDED_FIELDS else more)
     with first:
@@ -138,7 +150,7 @@ def _fields(model_class: type) -> tuple[dict[str, Any], dict[str, list], int, st
             help=_("the processor (CPU or GPU) that trains; the name of the run does not depend on it"),
         )  # fmt: skip
     lists, seeds, problem = _lists_and_seeds(model_class.Config, values)
-    return values, lists, seeds, device, about_data, problem
+    return Entered(data, values, device, lists, seeds, problem, about_data)
 
 
 def _open_with_default() -> None:
