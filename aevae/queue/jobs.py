@@ -337,10 +337,7 @@ def ensure_worker(lane: str = "auto") -> None:
 
 
 def wake_worker(lane: str = "auto") -> None:
-    """Start a worker process if there is none, before the first job: it imports what a training needs, and waits.
-
-    Raises QueueBroken.
-    """
+    """Start a worker process before its first job; it imports what a training needs. Raises QueueBroken."""
     _start_worker(lane, lambda: True)
 
 
