@@ -1,8 +1,8 @@
 """Time from a press of Train to the first trained picture, in Chromium: `python -m benchmarks.first_picture`.
 
 The run is the page's default, a VAE with 2 latent dimensions on mnist-5k. Warm: the page has been open for WARM
-seconds, so its worker waits with torch imported. Cold: the press comes as soon as a new server shows the button. Targets:
-2 s and 5 s on two cores. Needs playwright and chromium.
+seconds, so its worker waits with torch imported. Cold: the press comes as soon as a new server shows the button.
+Targets: 2 s and 5 s on two cores. Needs playwright and chromium.
 """
 
 import os
