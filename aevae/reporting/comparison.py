@@ -136,8 +136,8 @@ def titles(runs: Sequence[RunInfo]) -> dict[str, str]:
 
 
 def _title(run: RunInfo) -> str:
-    weight = f" β={beta(run):g}" if beta(run) != 1 else ""
-    network = " conv" if run.option("network") == "conv" else ""
+    weight = f" · β = {beta(run):g}" if beta(run) != 1 else ""
+    network = " · conv" if run.option("network") == "conv" else ""
     return run.title or f"{family_title(run.family)}, {run.latent_dim} numbers{weight}{network}"
 
 

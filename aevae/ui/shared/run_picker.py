@@ -95,14 +95,18 @@ def about(run: RunInfo) -> str:
     """The second line of a label, for cards: what it is (if people named it), where it is from, when, which data."""
     parts = [_kind(run)] if run.title else []
     parts += [_("shipped with aevae")] if run.shipped else [when_text(run.created)] if run.created else []
-    return " · ".join([*parts, _data_set(run)])
+    return " · ".join(filter(None, [*parts, _data_set(run)]))
 
 
 def when_text(seconds: float) -> str:
-    """A time (seconds since 1970) as the server's clock shows it: `today 14:05`, `2026-11-30 14:05`."""
-    then, now = time.localtime(seconds), time.localtime()
-    is_today = then[:3] == now[:3]
-    return _("today {}").format(time.strftime("%H:%M", then)) if is_today else time.strftime("%Y-%m-%d %H:%M", then)
+    """A time (seconds since 1970) as the server's clock shows it: `today 14:05`, `2026-11-30 14:05`; "" for no time."""
+    try:
+        then = time.localtime(seconds)
+    except (OverflowError, ValueError, OSError):  # of a foreign file
+        return ""
+    if then[:3] == time.localtime()[:3]:
+        return _("today {}").format(time.strftime("%H:%M", then))
+    return time.strftime("%Y-%m-%d %H:%M", then)
 
 
 def label_of(name: str) -> str:

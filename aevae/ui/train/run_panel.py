@@ -49,7 +49,8 @@ from aevae.ui.train.queue_panel import queue_list
 STEP_WAIT_SECONDS = 0.7  # seconds that a press of One step waits for the worker
 IMAGES_PER_ROW = 12  # images in a row of the sheet
 LABS = {"sequence": "pages/beyond/02_time.py", "pair": "pages/beyond/05_flow.py"}  # input -> where it is shown
-_ACTIVE = "train_active"  # session: numbers of the jobs that were active at the last look
+NEW_SECONDS, FIRST_BEAT_SECONDS = 10, 0.3  # for so long after a press, the page looks for images more often
+_ACTIVE = "train_active"  # session: `_active` at the last look
 
 
 def open_in(page: str, name: str) -> None:
@@ -79,7 +80,7 @@ def open_buttons(info: RunInfo, key: str) -> None:
 def has_something_to_show() -> bool:
     """Whether there is a run to show: a watched one, or one that waits or runs."""
     try:
-        return bool(watched() or together() or _active(jobs.jobs(MAX_JOBS)))
+        return bool(watched() or together() or any(job.active for job in jobs.jobs(MAX_JOBS)))
     except QueueBroken:
         return False
 
@@ -104,11 +105,14 @@ def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
         st.error(markdown.escape(problem))
         return
     st.session_state[_ACTIVE] = active
-    redraw.fragment(_live, run_every=beat() if active else None)(detail or _watched_run)
+    each = beat(FIRST_BEAT_SECONDS) if True in active.values() else beat() if active else None
+    redraw.fragment(_live, run_every=each)(detail or _watched_run)
 
 
-def _active(listing: list[Job]) -> list[int]:
-    return sorted(job.id for job in listing if job.active)
+def _active(listing: list[Job]) -> dict[int, bool]:
+    """Number of each active job -> whether it is new, so that its first images are expected soon."""
+    now = time.time()
+    return {job.id: now - job.created < NEW_SECONDS for job in sorted(listing, key=lambda job: job.id) if job.active}
 
 
 def _live(detail: Callable[[list[Job]], set[str]]) -> None:
