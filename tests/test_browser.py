@@ -78,13 +78,13 @@ def test_a_finished_run_opens_in_the_pages_and_no_worker_outlives_its_server(bro
     tab.rest().sound()
     assert "model=ae-" in tab.page.url and "mnist-5k" in tab.page.url, "the address opens the same view"
     model = '[data-testid="stSelectbox"] input'
-    assert tab.page.locator(model).first.input_value() == "AE · d=20 · mnist-5k"
+    assert tab.page.locator(model).first.input_value() == "AE, 20 numbers"
     again = Tab(browser, stranger=True).open(tab.page.url)
     again.sound()
-    assert again.page.locator(model).first.input_value() == "AE · d=20 · mnist-5k"
+    assert again.page.locator(model).first.input_value() == "AE, 20 numbers"
     again.close()
     tab.go("Denoise").sound()
-    assert tab.page.get_by_text("AE · d=20 · mnist-5k").count()
+    assert tab.page.get_by_text("AE, 20 numbers").count()
 
     tab.open(server.url + "/train?train_family=vae&train_epochs=1000")
     tab.page.get_by_role("button", name="Train", exact=True).click()

@@ -137,7 +137,7 @@ def test_the_drawing_board_gets_the_given_models_or_those_of_the_session(store, 
     at = way(picker(shown_models=[store["ae"], store["vae"]]), "draw")
     module, spec, more = asked[-1]
     assert (module, spec["key"], more["programs"]) == ("draw", "digit", [store["ae"], store["vae"]])
-    assert spec["names"][0].startswith("AE · d=3") and spec["strokes"] == []
+    assert spec["names"][0].startswith("AE, 3 numbers") and spec["strokes"] == []
     for state, wanted in (
         ({"models": [store["beta_vae"], "gone"]}, [store["beta_vae"]]),
         ({"model": store["ae"]}, [store["ae"]]),

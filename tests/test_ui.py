@@ -49,8 +49,8 @@ def test_the_first_page_lists_the_finished_models(shelf):
     assert not at.exception
     (table,) = [m.value for m in at.markdown if m.value.startswith("| model")]
     shown = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()[2:]]
-    assert shown[0] == "VAE · d=20 · mnist · shipped"
-    assert set(shown[1:]) == {"AE · d=20 · mnist", "β-VAE · d=20 · β=4 · mnist"}
+    assert shown[0] == "VAE, 20 numbers"
+    assert set(shown[1:]) == {"AE, 20 numbers", "β-VAE, 20 numbers · β = 4"}
 
 
 def test_a_preview_that_is_no_image_breaks_nothing(shelf):
