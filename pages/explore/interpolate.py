@@ -70,9 +70,7 @@ def latent_sum(images, spaces: list, dataset: str) -> None:
 def things_to_try() -> list[Try]:
     """Four things to try; each sets up digits, models and the type of path."""
     runs = cached.finished()
-    models = {
-        (run.family, run.latent_dim): run.name for run in reversed(runs) if run.option("network") in (None, "mlp")
-    }
+    models = {(r.family, r.latent_dim): r.name for r in reversed(runs) if r.option("network") in (None, "mlp")}
     small, digits = path_view.first_choice(runs), path_view.FIRST_DIGITS
     large = [name for key in (("ae", 32), ("vae", 20)) if (name := models.get(key))]
     walk = {"walk": "two", "path": "linear", "digit_a": digits["two"][0], "digit_b": digits["two"][1], "t": 0.5}
