@@ -276,16 +276,6 @@ def empty_store(tmp_path, monkeypatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def shipped_store(tmp_path, monkeypatch) -> Iterator[None]:
-    """A store with the shipped runs alone."""
-    from aevae import paths
-
-    _use_store(monkeypatch, tmp_path / "runs", paths.ROOT / "checkpoints" / "pretrained")
-    yield
-    _forget()
-
-
-@pytest.fixture
 def shelf(tmp_path, monkeypatch) -> Path:
     """A folder with an empty store: `runs`, and `shipped` for shipped runs."""
     for variable, name in (("AEVAE_RUNS", "runs"), ("AEVAE_PRETRAINED", "shipped")):

@@ -150,7 +150,7 @@ def test_the_heat_map_is_faint_up_to_one_spacing_and_full_at_four():
 
 
 @pytest.fixture
-def shipped(shipped_store) -> list[spaces.Space]:
+def shipped(shipped_runs) -> list[spaces.Space]:
     """The spaces of the shipped models with which the page begins: AE, VAE."""
     return [spaces.model_space(cached.run(name)) for name in path_view.first_choice(cached.finished())]
 
@@ -169,7 +169,7 @@ def test_the_walk_that_breaks_crosses_a_hole_in_both(shipped):
     assert all(space.holes(path(*space.encode(digits(369, 380)), 41))[0].max() > 3 for space in shipped)
 
 
-def test_the_first_sum_is_a_slanted_seven(shipped_store):
+def test_the_first_sum_is_a_slanted_seven(shipped_runs):
     (name,) = path_view.first_choice(cached.finished(), "sum")
     space = spaces.model_space(cached.run(name))
     images = digits(*path_view.FIRST_DIGITS["sum"])
