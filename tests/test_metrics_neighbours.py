@@ -56,3 +56,11 @@ def test_overlap_is_jaccard():
     np.testing.assert_allclose(neighbours.overlap(a, b), [1, 0.5, 0])
     with pytest.raises(ValueError, match="same points"):
         neighbours.overlap(a, b[:2])
+
+
+@pytest.mark.parametrize("shapes", [((3,), (5, 3)), ((2, 3), (3,)), ((2, 3), (5, 4))])
+def test_wrong_shapes_are_one_sentence(shapes):
+    points, bank = map(np.zeros, shapes)
+    for search in (neighbours.nearest, neighbours.count_within):
+        with pytest.raises(ValueError, match="are needed, got shapes"):
+            search(points, bank, 1)

@@ -1,16 +1,19 @@
 """Runs on disk: round trip, cache, resume, names, and the newest frame."""
 
 import dataclasses
+import io
 import json
 import os
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from conftest import BASIC, tiny_config
+from PIL import Image
 from safetensors.numpy import load_file
 
 from aevae import paths
@@ -338,6 +341,31 @@ def test_the_newest_frame_is_kept_now_and_then(empty_store, monkeypatch):
 
     train_or_load(config, "cpu", should_stop=look, is_watched=lambda: False)
     assert len(stamps) == 1, "at the beginning; the next one is due much later"
+
+
+def test_a_frame_is_due_after_ten_times_what_the_last_one_took(tmp_path, monkeypatch):
+    clock, written, trainer = [0.0], [], SimpleNamespace(step=0)
+    film = SimpleNamespace(arrays=lambda frame: frame)
+    writer = SimpleNamespace(film=film, trainer=trainer, newest_step=-1, next_newest=0.0, _now=tmp_path, _frame=dict)
+
+    def write(*_):
+        clock[0] += 3
+        written.append(trainer.step)
+
+    monkeypatch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(recorder.files, "write_atomic", write)
+    for step, seconds in ((0, 1000.0), (1, 1032.9), (2, 1033.0), (3, 1037.0)):
+        trainer.step, clock[0] = step, seconds
+        recorder.Recorder.write_newest(writer, every=False)
+    assert written == [0, 2]
+    recorder.Recorder.write_newest(writer, every=True)
+    assert written == [0, 2, 3]
+
+
+def test_the_preview_shows_the_newest_frame():
+    frames = np.ones((2, 16, 28, 28), np.uint8) * np.array([1, 100], np.uint8)[:, None, None, None]
+    sheet = recorder.preview({"original": frames[0], "recon": frames, "sample": 2 * frames})
+    assert {1, 100, 200} <= set(np.asarray(Image.open(io.BytesIO(sheet))).ravel().tolist())
 
 
 @pytest.mark.slow
