@@ -30,6 +30,7 @@ SIZE = {"hidden": 64, "latent_dim": 8}
 IMAGES_PER_CLASS = 5000
 READER = {"hidden": 64, "epochs": 6, "batch_size": 128, "lr": 5e-3, "seed": 0}
 BETAS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+CODE_SIZES = (1, 2, 4, 8, 16, 32, 64)
 DEEP = {
     "plain": {"skips": False},
     "warmup": {"skips": False, "warmup_epochs": 6.0},
@@ -88,6 +89,10 @@ def configs() -> dict[str, dict[str, RunConfig]]:
     one_class = preset("fast", DataConfig("mnist", IMAGES_PER_CLASS), epochs=10, batch_size=64)
     every, first = DataConfig("mnist", 0, True), next(iter(DECODERS))
     return {
+        "bottleneck": {
+            str(d): _config("ae", preset("fast", every, epochs=10, batch_size=400), every, latent_dim=d, hidden=128)
+            for d in CODE_SIZES
+        },
         "beta": {f"{b:g}": _config("beta_vae", beta=b) for b in BETAS},
         "collapse": {name: _config("skip_vae", deep, depth=8, **more) for name, more in DEEP.items()},
         "likelihoods": {
@@ -98,11 +103,11 @@ def configs() -> dict[str, dict[str, RunConfig]]:
     }
 
 
-def alike(bundle: str) -> list[Member]:
+def alike(bundle: str, limit: int = PICTURES, watch: bool = True) -> list[Member]:
     """The members of a bundle, each trained by itself on the same images."""
-    train = pictures()[0]
+    train = pictures(limit)[0]
     chosen = configs()[bundle]
-    return [trained(name, build_model(each.model, 0), each, train, shown()) for name, each in chosen.items()]
+    return [trained(name, build_model(each.model, 0), each, train, shown(), watch) for name, each in chosen.items()]
 
 
 def likelihoods() -> list[Member]:
@@ -155,6 +160,7 @@ def reader() -> None:
 
 
 BUNDLES = {
+    "bottleneck": lambda: alike("bottleneck", 60_000, watch=False),
     "beta": lambda: alike("beta"), "collapse": lambda: alike("collapse"), "likelihoods": likelihoods,
     "classes": classes,
 }  # fmt: skip
