@@ -46,6 +46,7 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
         "rotate",
         {
             "key": f"{basis}-{d}",
+            "starts": url_values.starts(ranges),
             "d": d,
             "count": 10,
             "labels": list(range(10)),
@@ -62,6 +63,7 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
                     "digit in the frame has"
                 ),
                 "choose": _("Show the code of the {digit}"),
+                "pairs": _("Ten digits; below each, the image decoded from its code"),
                 "nothing": _("Squared error {error} per test digit, at every angle: a rotation loses nothing."),
                 "lost": _("Squared error {error} with the first {k} dimensions; without rotation it is {straight}."),
             },
@@ -98,6 +100,7 @@ def absolute() -> None:
         "pca_outliers",
         "cloud",
         {
+            "starts": url_values.starts(CLOUD),
             "at": {"count": found["outliers"], "x": found["far_x"], "y": found["far_y"]},
             "colours": {
                 "outlier": family_colour("auto_decoder"),
@@ -107,8 +110,9 @@ def absolute() -> None:
             "texts": {
                 "outliers": _("Outliers"),
                 "of": _("{n} of {all} points"),
-                "squared": _("squared error = PCA: {degrees}° from the line without outliers"),
-                "absolute": _("absolute error: {degrees}°"),
+                "squared": _("solid: least squared error (PCA), rotated {degrees}° by the outliers"),
+                "absolute": _("dashed: least absolute error, rotated {degrees}°"),
+                "outlier": _("outliers"),
                 "plane": _("Points, outliers and two lines; arrow keys move the outliers"),
             },
         },
