@@ -72,7 +72,7 @@ def test_the_walks_are_those_of_the_models(app):
     app.switch_page(PAGE).run()
     assert not app.exception
     spec, arrays = sent_to_module(app, "beta")
-    assert spec["frames"][0]["label"] == "β = 0.1" and spec["frame"] == 4
+    assert spec["frames"][0]["label"] == "β = 0.1" and spec["frame"] == 2 and spec["frames"][2]["label"] == "β = 1"
     pictures = arrays["images"]
     assert pictures.shape == (7, 9, 9, 784)
     moves = pictures.astype(int).std(axis=2).mean(axis=(2,))  # (F, rows): how much a row changes
