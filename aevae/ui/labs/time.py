@@ -9,6 +9,7 @@ from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 
 MAX_SEEN_FRAMES, NUM_FUTURES, NUM_FUTURE_FRAMES = 8, 6, 12  # largest number of seen frames; futures; frames per future
+DIGIT = 3  # after one frame three of six futures go the wrong way
 SEEN = {"seen": (1, 1, MAX_SEEN_FRAMES)}
 
 
@@ -34,6 +35,7 @@ def show(frames: np.ndarray, predicted: futures.Futures, seen: int, key: str) ->
         {
             "key": key,
             "shape": f"{predicted.drawn.shape}",
+            "starts": url_values.starts(SEEN),
             "seen": seen,
             "jump": predicted.jump,
             "near": [round(predicted.near(s)[0] * NUM_FUTURES) for s in range(1, MAX_SEEN_FRAMES + 1)],
@@ -48,7 +50,9 @@ def show(frames: np.ndarray, predicted: futures.Futures, seen: int, key: str) ->
                 "after": _("frame {frame}, {ahead} after the last seen frame"),
                 "play": _("▶ Play"),
                 "pause": _("❚❚ Pause"),
-                "chart": _("Pixels to the right of the first frame, by frame: seen ●, truth ○, futures red"),
+                "chart": _("Place of the digit: ● frames seen, ○ truth, red: sampled futures"),
+                "across": _("frame"),
+                "up": _("pixels to the right of the first frame"),
             },
         },
         {
@@ -58,6 +62,6 @@ def show(frames: np.ndarray, predicted: futures.Futures, seen: int, key: str) ->
             "drawn": predicted.drawn,
             "place": predicted.place.astype(np.int32),
         },
-        height=620,
+        height=420,
         on_send=url_values.number_handler({"seen": "seen"}, SEEN),
     )
