@@ -4,7 +4,6 @@ what moves there moves in the page."""
 import numpy as np
 import pytest
 from chromium import Tab
-from conftest import until
 from test_browser_live import CORE
 from test_labs import LABS
 
@@ -46,19 +45,6 @@ def test_the_picture_of_a_lab_is_on_the_first_screen(browser, shared_server, pag
         box = picture.bounding_box()
         assert box["y"] < 0.5 * height and box["y"] + min(box["height"], 150) <= height, (width, box)
         tab.close()
-
-
-def test_a_thing_to_try_moves_the_slider_of_the_module(browser, shared_server):
-    tab = Tab(browser).open(f"{shared_server.url}/bottleneck")
-    slider = tab.page.locator(".live .bottleneck input")
-    slider.wait_for()
-    assert slider.input_value() == "1", "two dimensions"
-    slider.press("End")
-    tab.page.wait_for_url("**kept=64**")
-    tab.page.get_by_role("button", name="Set it up").first.click()
-    tab.page.wait_for_url("**kept=1**")
-    until(lambda: tab.page.locator(".live .bottleneck input").input_value() == "0", 10)
-    tab.close()
 
 
 @pytest.mark.parametrize("bundle", ["collapse", "likelihoods"])

@@ -66,10 +66,8 @@ def test_the_link_says_how_many_numbers(page, asked, kept):
 
 
 def test_a_thing_to_try_sets_the_slider(page):
-    before = sent_to_module(page, "bottleneck")[0]["starts"]
     page.button(key="try_1").click().run()
-    spec, _arrays = sent_to_module(page, "bottleneck")
-    assert spec["k"] == 1 and spec["starts"] != before, "the module starts anew with the value"
+    assert sent_to_module(page, "bottleneck")[0]["k"] == 1
 
 
 def test_the_plane_of_two_numbers_is_at_the_place_of_the_address(page):

@@ -116,14 +116,13 @@ def test_digit_start_and_cover_reach_the_browser(monkeypatch):
     assert not np.array_equal(browser.arrays["clean"], clean)
     browser.send(at, covered="A" * 131)
     assert at.query_params["covered"] == "A" * 131 and browser.arrays["mask"].all()
-    starts = browser.spec["starts"]
     browser.send(at, covered=fitting.pack_mask(fitting.unpack_mask(lower)))
-    assert "covered" not in at.query_params and browser.spec["starts"] == starts, "the browser has it already"
+    assert "covered" not in at.query_params
     for bad in (7, None, "x" * 131 + "!", "x" * 130 + "\n", "short", "", "é" * 131, ["A"] * 131):
         browser.send(at, covered=bad)
         assert "covered" not in at.query_params and browser.arrays["mask"].sum() == 392
     at.button(key="try_2").click().run()
-    assert browser.spec["starts"] == starts + 1 and 100 < browser.arrays["mask"].sum() < 120, "a spot is seen"
+    assert 100 < browser.arrays["mask"].sum() < 120, "a spot is seen"
 
 
 def test_what_may_change_changes_the_old_digits():

@@ -44,7 +44,7 @@ template.end(
     tries=[
         Try(
             _("Choose a cell on the stroke of this 0 and put the first vector of the codebook there."),
-            {"digit": picker.GOOD_DIGITS[0], "digit_own": None},
+            {"digit": picker.GOOD_DIGITS[0]},
         ),
         Try(
             _(

@@ -42,7 +42,7 @@ template.end(
     tries=[
         Try(
             _("Cover the lower half of an 8, press **Search** and watch which digits the guess passes through."),
-            {"digit": picker.GOOD_DIGITS[8], "digit_own": None, "covered": ""},
+            {"digit": picker.GOOD_DIGITS[8], "covered": ""},
         ),
         Try(
             _(

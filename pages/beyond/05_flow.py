@@ -54,7 +54,7 @@ template.end(
         ),
         Try(
             _("Warp a 0 into all ten. A flow moves ink but cannot create ink: a 0 cannot become an 8."),
-            {"digit": picker.GOOD_DIGITS[0], "digit_own": None},
+            {"digit": picker.GOOD_DIGITS[0]},
             breaks=True,
         ),
     ],

@@ -70,7 +70,7 @@ def drawn(x: np.ndarray) -> int:
         "heads": ["−3", "", "−1.5", "", "0", "", "1.5", "", "3"],
         "heads_of": _("value of the dimension"),
     }
-    spec = {"key": "beta", "starts": url_values.starts(at), "frame": now, "frames": said, "texts": texts}
+    spec = {"key": "beta", "frame": now, "frames": said, "texts": texts}
     component.mount(
         "beta",
         "frames",

@@ -79,7 +79,6 @@ def through(found: components.Components, left: np.ndarray) -> None:
         "bottleneck",
         "bottleneck",
         {
-            "starts": url_values.starts(KEPT),
             "k": kept(),
             "left": left.tolist(),
             "sizes": SIZES,

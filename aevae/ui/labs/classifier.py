@@ -56,7 +56,6 @@ def bars(x: np.ndarray, measured: dict) -> int:
         "classes",
         {
             "key": f"{zlib.crc32(np.ascontiguousarray(x).tobytes())}",
-            "starts": url_values.starts(at),
             "picker": "digit",
             "draws": draws,
             "most_draws": MAX_SAMPLES,

@@ -59,7 +59,6 @@ def drawn(chosen: str, x: np.ndarray) -> None:
         "draws",
         {
             "key": f"{chosen}|{zlib.crc32(x.tobytes())}",
-            "starts": url_values.starts(FROM),
             "picker": "digit",
             "draws": NUM_SAMPLES,
             "titles": [titles()[name] for name in shown],

@@ -54,7 +54,6 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
         "swap",
         {
             "key": f"{name} {kind} {seed}",
-            "starts": url_values.starts(COUNT),
             "count": n,
             "spread": int(spread),
             "texts": {

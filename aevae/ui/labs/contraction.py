@@ -83,7 +83,6 @@ def pushed(name: str, image: np.ndarray) -> None:
         "contraction",
         "tangents",
         {
-            "starts": url_values.starts(PUSH),
             "names": [*names, _("noise: no reaction")],
             "push": push,
             "reach": MAX_STEP,
@@ -129,7 +128,6 @@ def plane() -> None:
         "geodesic",
         {
             "key": name,
-            "starts": url_values.starts(ENDS),
             "side": GRID_SIDE,
             "box": list(map(float, of["box"])),
             "unit": 1.0,

@@ -60,7 +60,6 @@ def posterior(name: str, x: np.ndarray) -> None:
         "posterior",
         {
             "key": f"{name}|{zlib.crc32(x.tobytes())}",
-            "starts": url_values.starts(MOVED),
             "start": {key: at[f"q_{key}"] for key in ("a", "b", "spread", "draws")},
             "plane": plane,
             "most": MAX_SAMPLES,
@@ -126,7 +125,6 @@ def divergence() -> None:
         "divergence",
         {
             "key": target,
-            "starts": url_values.starts(ranges),
             "free": free,
             "p": [{"w": w, "m": mean, "s": std} for w, mean, std in parts],
             "low": low, "high": high, "least": least, "most": most, "unit": unit,

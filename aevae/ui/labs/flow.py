@@ -50,7 +50,6 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
             "key": hashlib.sha256(f"{name} {painter} {kind}".encode() + image.tobytes()).hexdigest()[:12],
             "picker": run_picker.DIGIT,
             "most": flows.MAX_AMOUNT,
-            "starts": url_values.starts(AMOUNT),
             "amount": amount,
             "texts": {
                 "slider": _("Amount"),

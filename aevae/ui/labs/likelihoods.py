@@ -116,7 +116,6 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
         "decoders",
         {
             "key": f"{chosen}|{zlib.crc32(x.tobytes())}",
-            "starts": url_values.starts(STEPS),
             "picker": "digit",
             "models": models,
             "shown": [names.index(name) for name in shown],
@@ -172,7 +171,7 @@ def show_hidden_beta() -> float:
         "slider": _("σ of the decoder"),
         "images": _("Ten digits, the reconstructions of the best linear VAE, and its samples"),
     }
-    spec = {"key": "sigma", "starts": url_values.starts(at), "frame": now, "frames": frames, "texts": texts}
+    spec = {"key": "sigma", "frame": now, "frames": frames, "texts": texts}
     on_send = url_values.number_handler({"frame": "sigma_at"}, at)
     component.mount("beta", "sigmas", spec, {"images": shown}, height=240, on_send=on_send)
     return SIGMAS[now]

@@ -33,7 +33,7 @@ def receive(payload: dict) -> None:
     """Handle a message with the browser's mask."""
     found = valid_fields(payload, {"covered": MASK})
     if "covered" in found:
-        url_values.set_by_browser({"covered": "" if found["covered"] == LOWER_HALF else found["covered"]})
+        st.session_state["covered"] = "" if found["covered"] == LOWER_HALF else found["covered"]
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -77,7 +77,6 @@ def search(name: str, image: np.ndarray, start: str) -> None:
         {
             "run": name,
             "key": hashlib.sha256(name.encode() + image.tobytes()).hexdigest()[:12] + start,
-            "starts": url_values.starts({}, "covered"),
             "picker": run_picker.DIGIT,
             "model": {
                 "variance": model.sigma**2 if model.likelihood == "gaussian" else 0,

@@ -46,7 +46,6 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
         "rotate",
         {
             "key": f"{basis}-{d}",
-            "starts": url_values.starts(ranges),
             "d": d,
             "count": 10,
             "labels": list(range(10)),
@@ -100,7 +99,6 @@ def absolute() -> None:
         "pca_outliers",
         "cloud",
         {
-            "starts": url_values.starts(CLOUD),
             "at": {"count": found["outliers"], "x": found["far_x"], "y": found["far_y"]},
             "colours": {
                 "outlier": family_colour("auto_decoder"),

@@ -42,7 +42,6 @@ def field(name: str, follow: str, of: dict) -> None:
         "score",
         {
             "key": name,
-            "starts": url_values.starts(RANGE),
             "follow": follow,
             "half": of["half"],
             "finer": of["finer"],

@@ -60,7 +60,6 @@ def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
         "units",
         {
             "key": f"{name}-{zlib.crc32(digit.tobytes())}",
-            "starts": url_values.starts(bounds),
             "picker": "digit",
             "units": d,
             "kept": url_values.numbers(bounds)["units_kept"],
@@ -129,7 +128,6 @@ def penalty(name: str, of: dict) -> None:
         {
             "rho": found["rho"],
             "hat": found["rho_hat"],
-            "starts": url_values.starts(CURVE),
             "texts": {
                 "rho": _("target ρ"),
                 "hat": _("ρ̂ of a unit"),

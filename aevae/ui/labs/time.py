@@ -35,7 +35,6 @@ def show(frames: np.ndarray, predicted: futures.Futures, seen: int, key: str) ->
         {
             "key": key,
             "shape": f"{predicted.drawn.shape}",
-            "starts": url_values.starts(SEEN),
             "seen": seen,
             "jump": predicted.jump,
             "near": [round(predicted.near(s)[0] * NUM_FUTURES) for s in range(1, MAX_SEEN_FRAMES + 1)],

@@ -97,7 +97,7 @@ export function onDrawing(key, fn) {
  * `programs`, `drawing` (what the user draws at the picker `spec.picker`, or null) and `show()`, which draws in the next
  * frame. A module overrides, or hands to `stage`, any of these, each called with the stage:
  *
- * create: once, before the first build. build: when `spec.key` or `spec.starts` is new. refresh: at each update, after build.
+ * create: once, before the first build. build: when `spec.key` is new. refresh: at each update, after build.
  * draw: in a frame after anything has changed. drawn: when the user draws. stop: at the end.
  */
 export class Stage {
@@ -128,8 +128,7 @@ export class Stage {
   stop(_stage) {}
 
   update(spec, arrays, programs) {
-    const isFirst = this.spec === null;
-    const isNew = isFirst || this.spec.key !== spec.key || this.spec.starts !== spec.starts;
+    const isFirst = this.spec === null, isNew = isFirst || this.spec.key !== spec.key;
     Object.assign(this, { spec, arrays, programs });
     if (isFirst) {
       this.create(this);

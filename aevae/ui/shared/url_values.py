@@ -11,7 +11,6 @@ from aevae.ui.shared import address
 from aevae.ui.shared.message import Integer, Number, valid_fields
 
 Range = tuple[float, float, float]  # (default, minimum, maximum); if all are integers, values are integers
-_IN_BROWSER = "values_in_browser"  # session key
 
 
 def numbers(ranges: Mapping[str, Range]) -> dict[str, float]:
@@ -23,30 +22,6 @@ def numbers(ranges: Mapping[str, Range]) -> dict[str, float]:
         found[key] = _within(st.session_state[key], bounds)
         address.write(key, *([f"{found[key]:.10g}"] if found[key] != bounds[0] else []))
     return found
-
-
-def starts(ranges: Mapping[str, Range], *texts: str) -> int:
-    """How often a module with these values must start anew, because one was set elsewhere than in the browser.
-
-    As `starts` of a module's spec it makes the module take the values after *Set it up* of a thing to try. texts: keys
-    that `text` has read.
-    """
-    values, (known, counts) = numbers(ranges) | {key: st.session_state[key] for key in texts}, _in_browser()
-    if any(known.get(key, value) != value for key, value in values.items()):
-        counts[tuple(values)] = counts.get(tuple(values), 0) + 1
-    known.update(values)
-    return counts.get(tuple(values), 0)
-
-
-def set_by_browser(values: Mapping[str, object]) -> None:
-    """Store values that a module has sent and therefore has."""
-    st.session_state.update(values)
-    _in_browser()[0].update(values)
-
-
-def _in_browser() -> tuple[dict[str, object], dict[tuple[str, ...], int]]:
-    """(key -> value that the browser has, keys of a module -> number of new starts)."""
-    return st.session_state.setdefault(_IN_BROWSER, ({}, {}))
 
 
 def field(widget: Callable, label: str, low, high, default, *more, key: str, **rest):
@@ -81,7 +56,7 @@ def number_handler(names: Mapping[str, str], ranges: Mapping[str, Range]) -> Cal
     def store_numbers(payload: dict) -> None:
         found = valid_fields(payload, {name: _kind(ranges[key]) for name, key in names.items()})
         if len(found) == len(names):
-            set_by_browser({names[name]: value for name, value in found.items()})
+            st.session_state.update({names[name]: value for name, value in found.items()})
 
     return store_numbers
 
