@@ -23,6 +23,7 @@ from aevae.store.bundles import Member
 from aevae.training.device import set_threads
 from aevae.training.trainer import Trainer, TrainingData
 
+CODE_SIZES = (1, 2, 4, 8, 16, 32, 64)  # of the bundle bottleneck
 PICTURES = 20_000  # training images
 DATA = DataConfig("mnist", PICTURES, True)
 RECIPE = preset("fast", DATA, epochs=8, batch_size=128)
@@ -30,7 +31,6 @@ SIZE = {"hidden": 64, "latent_dim": 8}
 IMAGES_PER_CLASS = 5000
 READER = {"hidden": 64, "epochs": 6, "batch_size": 128, "lr": 5e-3, "seed": 0}
 BETAS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-CODE_SIZES = (1, 2, 4, 8, 16, 32, 64)
 DEEP = {
     "plain": {"skips": False},
     "warmup": {"skips": False, "warmup_epochs": 6.0},
@@ -89,10 +89,6 @@ def configs() -> dict[str, dict[str, RunConfig]]:
     one_class = preset("fast", DataConfig("mnist", IMAGES_PER_CLASS), epochs=10, batch_size=64)
     every, first = DataConfig("mnist", 0, True), next(iter(DECODERS))
     return {
-        "bottleneck": {
-            str(d): _config("ae", preset("fast", every, epochs=10, batch_size=400), every, latent_dim=d, hidden=128)
-            for d in CODE_SIZES
-        },
         "beta": {f"{b:g}": _config("beta_vae", beta=b) for b in BETAS},
         "collapse": {name: _config("skip_vae", deep, depth=8, **more) for name, more in DEEP.items()},
         "likelihoods": {
@@ -100,6 +96,10 @@ def configs() -> dict[str, dict[str, RunConfig]]:
             for kind, more in DECODERS.items()
         },
         "classes": {str(c): _config("vae", one_class, every, seed=c, hidden=24) for c in range(10)},
+        "bottleneck": {
+            str(d): _config("ae", preset("fast", every, epochs=10, batch_size=400), every, latent_dim=d, hidden=128)
+            for d in CODE_SIZES
+        },
     }
 
 
