@@ -76,6 +76,7 @@ def test_the_walks_are_those_of_the_models(app):
     pictures = arrays["images"]
     assert pictures.shape == (7, 9, 9, 784)
     moves = pictures.astype(int).std(axis=2).mean(axis=(2,))  # (F, rows): how much a row changes
+    assert np.median(moves[6, 1:]) < 0.2 * np.median(moves[2, 1:]), "at β = 1, where the lab opens, rows move"
     assert np.median(moves[6, 1:]) < 0.2 * np.median(moves[0, 1:]), "at β = 16 most rows stand still"
     digit = app.number_input(key="digit").set_value(3).run()
     assert not np.array_equal(sent_to_module(digit, "beta")[1]["images"], arrays["images"])

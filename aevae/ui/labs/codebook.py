@@ -153,7 +153,7 @@ def levels(number: int) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = run_picker.pick_model("two_levels", families=("vq_vae2",), label=_("Model with two levels"))
         other = st.number_input(
-            _("Image number of B"), 0, len(cached.shown_digits()[0]) - 1, 9, key="other", width=130, bind="query-params"
+            _("Picture no. of B"), 0, len(cached.shown_digits()[0]) - 1, 9, key="other", width=130, bind="query-params"
         )
     with st.spinner(_("Encoding both levels ...")):
         swapped, bottoms = mixed(name, number, int(other)), alone(name, number)

@@ -131,7 +131,7 @@ def amortisation(number: int) -> None:
         image_sheets.show(
             shown, 3, scale=4, width="stretch", alt=_("A digit, its reconstruction by the encoder, and by the search")
         )
-        st.caption(_("Image number {}: original, g(f(x)), g(z*).").format(i))
+        st.caption(_("Picture no. {}: original, g(f(x)), g(z*).").format(i))
         st.metric(_("Amortisation gap, mean of {}").format(NUM_GAP_DIGITS), f"{(encoded - searched).mean():.1f} nats")
 
 
