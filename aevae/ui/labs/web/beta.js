@@ -48,6 +48,7 @@ export function mount(ctx) {
     };
     parts.slider.name.textContent = spec.texts.slider;
     root.style.setProperty("--columns", columns);
+    root.style.setProperty("--shape", columns / rows);
     const [first, ...others] = parts.rows.map(({ name, bar, canvases }) => {
       const digits = element("div", { class: "digits", role: "img", "aria-label": spec.texts.images }, ...canvases);
       return div("row", div("name", name, div("track", bar)), digits);
