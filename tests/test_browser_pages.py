@@ -106,11 +106,13 @@ def axe() -> str:
 
 def violations(page, axe: str, **options) -> list[str]:
     """What axe-core finds that is ours."""
-    page.evaluate(f"window.axe || {axe}")
-    found = page.evaluate("options => axe.run(options)", {"resultTypes": ["violations"], "preload": False} | options)
+    if not page.evaluate("Boolean(window.axe)"):
+        page.evaluate(axe)
+    options |= {"resultTypes": ["violations"], "preload": False}
+    found = page.evaluate("async (options) => (await axe.run(options)).violations", options)
     return [
         f"{rule['id']}: {node['html'][:160]} {node['failureSummary'][:240]}"
-        for rule in found["violations"]
+        for rule in found
         for node in rule["nodes"]
         if not any(rule["id"] == name and node["html"].startswith(html) for name, html in STREAMLITS)
     ]
