@@ -76,10 +76,11 @@ def test_the_data_set_that_is_there_is_chosen_in_the_form(empty_store):
 
 
 def fragment_buttons(at: AppTest) -> dict[str, list[str]]:
-    """Number of each fragment -> keys of its buttons that can be clicked."""
+    """Number of each fragment -> keys of its buttons that can be clicked and stay on the page."""
     metadata, found = at._session_state._state._new_widget_state.widget_metadata, {}
     for button in at.button:
-        if not button.disabled and (number := metadata[button.proto.id].fragment_id):
+        number = metadata[button.proto.id].fragment_id
+        if number and not button.disabled and "_open_" not in button.key:
             found.setdefault(number, []).append(button.key)
     return found
 
