@@ -24,6 +24,7 @@ FLAGS = [
     "--disable-sync",
 ]
 LOCAL = re.compile(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|data:|blob:")
+SECTION = '[data-testid="stNavSectionHeader"]'  # of the menu
 ERRORS = '[data-testid="stException"], [data-testid="stAlertContentError"]'
 
 
@@ -109,7 +110,12 @@ class Tab:
 
     def go(self, title: str) -> "Tab":
         """To another page by the menu."""
-        self.page.locator('[data-testid="stSidebarNavLink"]', has_text=title).click()
+        link = self.page.locator('[data-testid="stSidebarNavLink"]', has_text=title)
+        for section in self.page.locator(SECTION).all():
+            if not link.count() and section.evaluate("head => head.matches(':only-child')"):  # it is folded
+                section.click()
+                self.page.wait_for_timeout(200)
+        link.click()
         self.page.locator("h1", has_text=title).wait_for()
         return self.rest()
 

@@ -306,7 +306,8 @@ def no_worker(monkeypatch) -> None:
     """No worker starts by itself: jobs wait until the test runs one."""
     from aevae.queue import jobs
 
-    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
+    for name in ("ensure_worker", "wake_worker"):
+        monkeypatch.setattr(jobs, name, lambda lane="auto": None)
 
 
 @pytest.fixture

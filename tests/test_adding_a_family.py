@@ -126,7 +126,7 @@ def test_the_models_page_shows_it_and_its_film(shy):
 def test_the_browser_is_given_it_on_every_page(shy, page, module, chosen):
     chosen = {key: shy if v is ... else [shy] if v == [...] else v for key, v in chosen.items()}
     spec, _arrays = sent_to_module(opened(f"explore/{page}", **chosen), module)
-    assert "Shy AE · d=3" in str(spec)
+    assert "Shy AE, 3 numbers" in str(spec)
 
 
 def test_it_is_compared(shy):

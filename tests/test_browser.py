@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from chromium import Tab
+from chromium import SECTION, Tab
 from conftest import until
 
 from aevae.ui.frame import menu
@@ -17,7 +17,7 @@ def test_cold_deep_link(browser, server):
     tab = Tab(browser, 390).open(f"{server.url}/compare")
     for width, scheme in ((390, "light"), (1280, "dark")):
         tab.become(width, scheme).sound()
-        assert tab.page.locator('[data-testid="stSidebarNavLink"]').count() == len(menu.all_pages())
+        assert tab.page.locator(SECTION).count() == len(menu.sections())
         assert tab.page.get_by_text("Page not found").count() == 0
         assert tab.page.locator("h1").count() == 1
     tab.close()
@@ -78,13 +78,13 @@ def test_a_finished_run_opens_in_the_pages_and_no_worker_outlives_its_server(bro
     tab.rest().sound()
     assert "model=ae-" in tab.page.url and "mnist-5k" in tab.page.url, "the address opens the same view"
     model = '[data-testid="stSelectbox"] input'
-    assert tab.page.locator(model).first.input_value() == "AE · d=20 · mnist-5k"
+    assert tab.page.locator(model).first.input_value() == "AE, 20 numbers"
     again = Tab(browser, stranger=True).open(tab.page.url)
     again.sound()
-    assert again.page.locator(model).first.input_value() == "AE · d=20 · mnist-5k"
+    assert again.page.locator(model).first.input_value() == "AE, 20 numbers"
     again.close()
     tab.go("Denoise").sound()
-    assert tab.page.get_by_text("AE · d=20 · mnist-5k").count()
+    assert tab.page.get_by_text("AE, 20 numbers").count()
 
     tab.open(server.url + "/train?train_family=vae&train_epochs=1000")
     tab.page.get_by_role("button", name="Train", exact=True).click()

@@ -37,11 +37,12 @@ class Hand:
         self.page.locator('[data-testid="stExpander"] summary', has_text="Choose a start image").click()
         return self
 
-    def choose(self, way: str) -> "Hand":
+    def choose(self, way: str, is_open=True) -> "Hand":
+        """Open or close this board."""
         self.page.get_by_role("radio", name=way, exact=True).wait_for()
         self.page.get_by_role("radio", name=way, exact=True).click()
         self.tab.rest()
-        if way == "Draw":
+        if way == "Draw" and is_open:
             self.board.wait_for()
             self.board.scroll_into_view_if_needed()
         return self
@@ -153,7 +154,8 @@ def test_one_can_leave_and_go_on_drawing(hand):
     np.testing.assert_array_equal(hand.own(), own)
     hand.draw([(0.1, 0.1), (0.9, 0.1)])
     assert hand.ink > ink
-    hand.choose("Pick")
+    hand.choose("Draw", False)
+    hand.page.get_by_role("button", name="Back to the test images").click()
     until(lambda: hand.own() is None, 20)
     hand.choose("Draw")
     assert hand.ink > ink

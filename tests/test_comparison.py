@@ -17,7 +17,7 @@ from aevae.reporting.comparison import describe
 from aevae.runs import load_run
 from aevae.store import checkpoints
 from aevae.ui.compare import table
-from aevae.ui.models.numbers import unit_of
+from aevae.ui.models.metrics import unit_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -190,7 +190,7 @@ def test_only_numbers_are_numbers(store):
 
 def test_titles_are_unique(store):
     infos = [checkpoints.find_run(name) for name in store.values()]
-    assert comparison.titles(infos)[store["vae"]] == "VAE d=3"
+    assert comparison.titles(infos)[store["vae"]] == "VAE, 3 numbers"
     double = checkpoints.RunInfo("vae-x-0123456789ab", infos[0].path, "finished", "", infos[2].config, infos[2].state)
     named = comparison.titles([infos[2], double])
     assert len(set(named.values())) == 2 and named["vae-x-0123456789ab"].endswith(" 012345")

@@ -93,7 +93,7 @@ test("a time is said as people say it", () => {
   assert.equal(timeText(0, 0, texts), "before");
   assert.equal(timeText(0.25, 10, texts), "step 10");
   assert.equal(timeText(3, 96, texts), "epoch 3");
-  assert.equal(timeText(2.5, 80, texts), "epoch 2.50 · step 80");
+  assert.equal(timeText(2.5, 80, texts), "epoch 2.50");
   assert.equal(timeText(0.5, null, texts), "epoch 0.50");
 });
 

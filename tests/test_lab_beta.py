@@ -88,4 +88,4 @@ def test_address_and_toggle(app):
     assert any(m.value.startswith("β = 16:") for m in app.markdown)
     few = app.get("plotly_chart")[0].proto.spec
     app.toggle(key="beta_runs").set_value(True).run()
-    assert "VAE" in app.get("plotly_chart")[0].proto.spec and "d=20" not in few
+    assert "VAE" in app.get("plotly_chart")[0].proto.spec and "VAE, 20 numbers" not in few

@@ -65,7 +65,7 @@ def test_model_and_digit_change_what_the_browser_receives_and_the_numbers(page):
     assert table(page) != first
     other = sent_to_module(page, "elbo")[1]
     assert not np.allclose(other["x"], arrays["x"])
-    wide = next(o for o in page.selectbox(key="elbo_model").options if "d=20" in o)
+    wide = next(o for o in page.selectbox(key="elbo_model").options if "20 numbers" in o)
     page.selectbox(key="elbo_model").set_value("vae-mnist-7797c7142785").run()
     assert wide and len(sent_to_module(page, "elbo")[1]["mu"]) == 20
 

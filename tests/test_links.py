@@ -12,11 +12,13 @@ from file_helpers import write_run
 from streamlit.testing.v1 import AppTest
 
 from aevae.paths import ROOT
+from aevae.run_config import fingerprint
+from aevae.store import titles
 from aevae.store.checkpoints import list_runs
 from aevae.ui import i18n
 from aevae.ui.frame import layout
 from aevae.ui.shared import address as urls
-from aevae.ui.shared import cached, run_picker
+from aevae.ui.shared import cached, markdown, run_picker
 
 # -- links -----------------------------------------------------------------------------------------------------------
 
@@ -25,9 +27,9 @@ from aevae.ui.shared import cached, run_picker
 @pytest.mark.parametrize(
     ("path", "key", "asked", "shown"),
     [
-        ("explore/sliders", "model", ["@ae"], ["AE · d=3 · mnist-5k"]),
-        ("explore/interpolate", "models", ["@vae", "@ae"], ["VAE · d=3 · mnist-5k", "AE · d=3 · mnist-5k"]),
-        ("explore/embeddings", "space_1", ["@vae"], ["VAE · d=3 · mnist-5k"]),
+        ("explore/sliders", "model", ["@ae"], ["AE, 3 numbers"]),
+        ("explore/interpolate", "models", ["@vae", "@ae"], ["VAE, 3 numbers", "AE · d=3 · mnist-5k"]),
+        ("explore/embeddings", "space_1", ["@vae"], ["VAE, 3 numbers"]),
         ("explore/embeddings", "map_1", ["umap"], ["UMAP"]),
         ("explore/denoise", "noise", ["salt_and_pepper"], ["salt and pepper"]),
         ("lab/train", "train_family", ["beta_vae"], ["β-VAE"]),
@@ -182,11 +184,51 @@ def test_several_models_begin_with_one_of_each_family(shelf):
     assert "at least one" in at.info[0].value
 
 
-def test_labels_are_unique(shelf):
+def test_equal_labels_are_told_apart_by_what_differs(shelf):
     names = [write_run(shelf / "runs", "vae", seed) for seed in (1, 2)]
-    labels = run_picker.run_labels(list_runs())
-    assert len(set(labels.values())) == 2
-    assert all(name[-12:-6] in labels[name] for name in names)
+    other, alone = write_run(shelf / "runs", "vae", 1, "kmnist"), write_run(shelf / "runs", "ae", 1)
+    assert run_picker.run_labels(list_runs()) == {
+        names[0]: "VAE, 20 numbers · mnist · seed 1", names[1]: "VAE, 20 numbers · mnist · seed 2",
+        other: "VAE, 20 numbers · kmnist", alone: "AE, 20 numbers",
+    }  # fmt: skip
+    copy = shelf / "shipped" / alone
+    shutil.copytree(shelf / "runs" / alone, copy)
+    (copy / "state.json").write_text('{"finished": false}', "utf-8")  # so that both are listed
+    labels = [run_picker.run_labels([one, two]) for one in list_runs() for two in list_runs() if one.path == copy]
+    assert all(len(set(found.values())) == len(found) for found in labels)
+
+
+def test_a_title_is_the_label_and_changes_no_fingerprint(shelf):
+    name, other = write_run(shelf / "runs", "vae", 1), write_run(shelf / "runs", "vae", 2)
+    run = next(run for run in list_runs() if run.name == name)
+    assert titles.write(run, "  Blurry   twos ") == "Blurry twos"
+    named = next(run for run in list_runs() if run.name == name)
+    assert run_picker.run_labels(list_runs()) == {name: "Blurry twos", other: "VAE, 20 numbers"}
+    assert named.status == "finished" and named.config == run.config and fingerprint(named.config) == name[-12:]
+    assert run_picker.about(named).startswith("VAE, 20 numbers · ") and "VAE" not in run_picker.about(run)
+    at = AppTest.from_function(choose_one)
+    at.query_params["model"] = "Blurry twos"
+    assert at.run().text[0].value == name
+    titles.write(named, "")
+    assert not (named.path / titles.FILE).exists() and not list_runs()[0].title
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [(" ", "empty"), ("x" * 41, "at most 40 characters, this one has 41"), ("<b>", "letters, digits"),
+     ("a\u202eb", "letters, digits"), ("...", "at least one letter")],
+)  # fmt: skip
+def test_a_wrong_title_is_one_sentence(shelf, text, sentence):
+    run = next(iter(list_runs()), None) or (write_run(shelf / "runs"), list_runs()[0])[1]
+    with pytest.raises(ValueError, match=sentence):
+        titles.write(run, text)
+    (run.path / titles.FILE).write_text(text, "utf-8")
+    assert list_runs()[0].title == "", "nor is it read"
+
+
+@pytest.mark.parametrize("text", ["Ana's 2nd try", "小明 (β = 4)", "ÄÖ-1/2"])
+def test_titles_of_all_scripts_read_as_they_were_written(text):
+    assert markdown.strip(titles.checked(text)) == text
 
 
 def test_a_page_says_when_a_model_has_seen_the_digits(shelf):

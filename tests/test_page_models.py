@@ -9,7 +9,7 @@ import time
 import zipfile
 
 import pytest
-from conftest import tiny_config
+from conftest import open_page, tiny_config
 from page_helpers import click, open_checked_page, texts
 from streamlit.testing.v1 import AppTest
 
@@ -21,6 +21,7 @@ from aevae.queue import jobs
 from aevae.run_config import build_config, fingerprint
 from aevae.store import checkpoints, files
 from aevae.ui.models import compare_view, gallery, run_view
+from aevae.ui.train import naming
 
 pytestmark = pytest.mark.usefixtures("no_worker")
 
@@ -65,14 +66,60 @@ def test_card_for_every_run_with_numbers_and_units(store):
 
 def test_filters(store):
     at = page()
-    at.button_group(key="models_family").set_value("vae").run()
+    at.selectbox(key="models_family").set_value("vae").run()
     assert cards(at) == [store["vae"]]
-    at.button_group(key="models_family").set_value(None).run()
+    at.selectbox(key="models_family").set_value(None).run()
     at.text_input(key="models_text").set_value("beta=4").run()
     assert cards(at) == [store["beta_vae"]]
     at.text_input(key="models_text").set_value("").run()
-    at.button_group(key="models_status").set_value("damaged").run()
+    at.selectbox(key="models_status").set_value("damaged").run()
     assert cards(at) == [] and "No run matches" in texts(at.info)
+
+
+@pytest.mark.parametrize(
+    ("text", "families"),
+    [("beta=4", ["beta_vae"]), ("β=4", ["beta_vae"]), ("β = 4", ["beta_vae"]), ("BETA=4.0", ["beta_vae"]),
+     ("d=3", ["ae", "denoising", "vae", "beta_vae"]), ("d=30", []), ("VAE · d=3", ["vae", "beta_vae"]),
+     ("β-VAE, 3 numbers", ["beta_vae"]), ("denoising", ["denoising"]), ("mnist-5k vae d=3", ["vae", "beta_vae"]),
+     ("", ["ae", "denoising", "vae", "beta_vae"])],
+)  # fmt: skip
+def test_a_search_finds_what_cards_say(store, text, families):
+    found = gallery.filtered(checkpoints.list_runs(), text)
+    assert sorted(run.family for run in found) == sorted(families)
+
+
+def test_a_run_gets_a_name_that_is_shown_everywhere(store):
+    name = store["vae"]
+    at = page(run=name)
+    for text in ("", "x" * 41, "<b>"):
+        at.text_input(key=f"models_name_{name}").set_value(text)
+        click(at, "models_name_save")
+        assert texts(at.error).startswith("The name was not saved: ") and not checkpoints.find_run(name).title
+    at.text_input(key=f"models_name_{name}").set_value("Blurry twos")
+    click(at, "models_name_save")
+    assert not at.error and at.header[0].value == "Blurry twos"
+    assert "**Blurry twos**" in texts(page().markdown)
+    assert "Blurry twos" in open_checked_page("pages/explore/sliders.py", model=name).selectbox(key="model").options
+    data = run_archive.pack(checkpoints.find_run(name))
+    at = page(run=name)
+    click(at, "models_name_remove")
+    assert at.header[0].value == "VAE, 3 numbers"
+    checkpoints.delete_run(checkpoints.find_run(name))
+    assert run_archive.unpack(data) == name and checkpoints.find_run(name).title == "Blurry twos"
+
+
+def test_who_may_not_name_a_run_is_told_why(store, monkeypatch):
+    shutil.copytree(paths.runs_dir() / store["ae"], paths.pretrained_dir() / store["ae"])
+    at = page(run=store["ae"])
+    assert "shipped with aevae and keeps its name" in texts(at.info)
+    assert "models_name_save" not in [b.key for b in at.button]
+    monkeypatch.setattr(naming, "store_problem", lambda: "the store cannot be written")
+    assert "cannot be written" in texts(page(run=store["vae"]).info)
+    monkeypatch.setattr(naming, "store_problem", lambda: "")
+    monkeypatch.setenv("AEVAE_PASSCODE", "open sesame")
+    assert "Only the teacher and the person who started" in texts(page(run=store["vae"]).info)
+    at = open_page("pages/lab/models.py", {"gate_own_runs": {store["vae"]}}, run=store["vae"])
+    assert "models_name_save" in [b.key for b in at.button]
 
 
 def test_damaged_and_unfinished_say_so(store):
@@ -138,7 +185,7 @@ def test_run_in_training_is_not_deleted(store):
 def test_shipped_run_has_no_delete(store):
     shutil.copytree(paths.runs_dir() / store["ae"], paths.pretrained_dir() / store["ae"])
     at = page(run=store["ae"])
-    assert "models_delete" not in [b.key for b in at.button] and "shipped" in texts(at.markdown)
+    assert "models_delete" not in [b.key for b in at.button] and "shipped" in texts(at.caption)
 
 
 def test_export_and_bring_in(store):
@@ -187,7 +234,7 @@ def test_compare_shows_what_differs_first(store):
     assert set(at.dataframe[0].value["option"]) == {"model.family", "model.beta"}
     numbers = at.dataframe[1].value
     assert {("recon", "nats / image"), ("recon: ten worst", "fraction of the sum")} <= set(
-        zip(numbers["number"], numbers["unit"], strict=True)
+        zip(numbers["metric"], numbers["unit"], strict=True)
     )
     assert at.get("plotly_chart")
     at.multiselect(key="models").set_value([store["ae"], store["vae"]]).run()

@@ -236,7 +236,7 @@ def test_models_beside(store):
         store["beta_vae"],
     ]
     app = opened(store["vae"], live=False, beside=[store["ae"]])
-    assert [c.value for c in without_error(app).caption if c.value.startswith("AE · d=3")]
+    assert [c.value for c in without_error(app).caption if c.value.startswith("AE, 3 numbers")]
 
 
 def test_the_plane_follows_its_choices(store):

@@ -5,10 +5,12 @@ import json
 import sqlite3
 import threading
 
+import numpy as np
 import pytest
 from conftest import tiny_config, until
 from model_helpers import beta_configs
 from page_helpers import click, open_train_page, texts, widget_keys
+from PIL import Image
 
 from aevae import paths
 from aevae.config import DataConfig, preset
@@ -18,7 +20,7 @@ from aevae.models import family_class
 from aevae.queue import jobs, worker
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints
-from aevae.ui.train import fields, form, sweep_runs
+from aevae.ui.train import fields, form, sweep_runs, sweep_strips
 
 pytestmark = pytest.mark.usefixtures("no_worker")
 
@@ -138,6 +140,8 @@ def test_a_finished_sweep_shows_a_chart(empty_store):
     at = open_train_page(sweep=fingerprints(configs))
     assert "Finished: 4 runs" in texts(at.success) and "β = 0.25, 4 · 2 seeds" in texts(at.caption)
     plane, curves = charts(at)
+    assert [t.value for t in at.markdown if t.value.startswith("**β =")] == ["**β = 0.25**", "**β = 4**"]
+    assert len(at.get("image")) == 3, "test images, and a strip for each value"
     found = {c.name: checkpoints.finished_run(c.name).metrics["mnist-5k"] for c in configs}
     means = [sum(found[c.name]["kl"] for c in configs if c.model.beta == beta) / 2 for beta in (0.25, 4.0)]
     (line,) = [trace for trace in plane["data"] if trace.get("text")]
@@ -162,7 +166,7 @@ def test_they_are_compared_in_models(empty_store):
     configs = [c for seed in (0, 1) for c in beta_configs(0.25, 1.0, 2.0, 4.0, 8.0, seed=seed, limit=64)]
     trained(configs)
     at = open_train_page(sweep=fingerprints(configs))
-    assert at.button(key="train_sweep_compare").label == "Compare 4 of them in Models"
+    assert at.button(key="train_sweep_compare").label == "Show 4 of them side by side"
     click(at, "train_sweep_compare")
     assert at.title[0].value == "Models" and at.session_state["view"] == "compare"
     chosen = [checkpoints.finished_run(name).config for name in at.session_state["models"]]
@@ -176,7 +180,7 @@ def test_without_a_prior_recon_stands_against_the_size_of_the_code(empty_store):
     plane, _curves = charts(at)
     found = [checkpoints.finished_run(c.name).metrics["mnist-5k"]["recon"] for c in configs]
     (line,) = plane["data"]
-    assert plane["layout"]["xaxis"]["title"]["text"] == "latent dim"
+    assert plane["layout"]["xaxis"]["title"]["text"] == "latent dimensions"
     assert line["x"] == [2, 5] and line["y"] == pytest.approx(found)
 
 
@@ -296,6 +300,17 @@ def test_time_left():
     assert sweep_runs.seconds_left([member(0.5, 12.0)] * 2 + [member(0, state="queued")] * 2) == pytest.approx(12 + 24)
     assert sweep_runs.seconds_left([member(0)]) is None
     assert sweep_runs.seconds_left([member(0.5, 12.0, pace="pause")]) is None
+
+
+def test_strips_are_rows_of_the_preview_and_values_are_in_order():
+    rows = np.repeat(np.array([10, 20, 30], np.uint8), 28)[:, None] * np.ones((1, 224), np.uint8)
+    image = np.asarray(sweep_strips.strip(Image.fromarray(rows)))
+    assert image.shape == (28, 460, 2)
+    assert (image[:, :224, 0] == 20).all() and (image[:, -224:, 0] == 30).all() and (image[:, 224:236, 1] == 0).all()
+    made = [c for beta in (16.0, 0.5, 4.0) for c in form.grid(tiny_config("beta_vae"), {"beta": [beta]}, 2)]
+    found = sweep_runs.by_value([sweep_runs.Member(c.name, c.to_dict(), None, None, []) for c in made])
+    order = [(m.config["model"]["beta"], m.config["seed"]) for m in found]
+    assert order == [(beta, seed) for beta in (0.5, 4.0, 16.0) for seed in (0, 1)]
 
 
 # -- the figures -----------------------------------------------------------------------------------------------------

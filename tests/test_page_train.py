@@ -2,20 +2,27 @@
 
 import dataclasses
 import io
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 from conftest import tiny_config
-from page_helpers import click, open_train_page, texts, widget_keys
+from page_helpers import click, open_train_page, sent_to_module, texts, widget_keys
+from safetensors.numpy import load_file
 from streamlit.testing.v1 import AppTest
 
+from aevae import paths
 from aevae.config import DataConfig, TrainConfig, preset
 from aevae.models import FAMILIES, family_class
 from aevae.queue import estimates, jobs, worker
 from aevae.reporting import report
 from aevae.run_config import RunConfig
-from aevae.ui.train import costs
+from aevae.runs import train_or_load
+from aevae.runs.preview import first_frame
+from aevae.ui.shared import option_words
+from aevae.ui.train import costs, families
 
 pytestmark = pytest.mark.usefixtures("no_worker")
 
@@ -28,9 +35,55 @@ def queued(at: AppTest) -> RunConfig:
 def test_plain_form_is_the_default_config(empty_store):
     at = open_train_page()
     assert {m.label for m in at.metric} == {"parameters", "training time"}
+    model = family_class("vae").Config(latent_dim=2)
     config = queued(at)
-    assert config == RunConfig(DataConfig(), family_class("ae").Config(), TrainConfig())
+    assert config == RunConfig(DataConfig(), model, preset("fast", DataConfig(), model)), "its codes fill a plane"
     assert at.query_params["job"] == config.name
+
+
+def test_the_first_family_leaves_no_trace_in_the_next(empty_store):
+    at = open_train_page()
+    at.selectbox(key="train_family").set_value("k_sparse").run()
+    assert not at.error and queued(at).model == family_class("k_sparse").Config()
+
+
+def test_a_link_keeps_its_meaning(empty_store):
+    assert queued(open_train_page(train_epochs="5")).model == family_class("ae").Config()
+    assert queued(open_train_page(train_family="vae")).model == family_class("vae").Config()
+
+
+def test_every_option_has_words_and_every_family_a_line():
+    fields = {f.name for name in FAMILIES for f in dataclasses.fields(family_class(name).Config)}
+    fields |= {f.name for part in (DataConfig, TrainConfig) for f in dataclasses.fields(part)}
+    titles = {name: option_words.option_title(name) for name in fields}
+    plain = {"network", "epochs", "penalty", "grouping", "pooling", "roughness", "pairs", "decay", "codebook", "digest"}
+    assert {name for name in fields if titles[name] == name} <= plain, "a raw name that is no word"
+    assert set(families.lines()) == set(FAMILIES) and max(map(len, families.lines().values())) <= 45
+
+
+def test_before_training_the_page_shows_the_first_frame_of_the_run(empty_store):
+    config = tiny_config("vae", latent_dim=2)
+    frames, traits = first_frame(config)
+    assert train_or_load(config, "cpu").finished and traits["generative"]
+    film = load_file(paths.runs_dir() / config.name / "film.safetensors")
+    assert all(np.array_equal(frames[name][0], film[name][0]) for name in film if name not in ("original", "labels"))
+    assert first_frame(tiny_config("td_vae")) is None
+    spec, arrays = sent_to_module(open_train_page(), "film")
+    assert spec["runs"][0]["label"] == "VAE, 2 numbers" and spec["runs"][0]["prior"] == 1
+    assert arrays["0.xy"].shape == (1, 1000, 2) and spec["runs"][0]["chosen"] == 10
+
+
+def test_the_worker_is_woken_by_the_page(empty_store, monkeypatch):
+    woken = []
+    monkeypatch.setattr(jobs, "wake_worker", lambda lane="auto": woken.append(lane))
+    open_train_page()
+    assert woken == ["auto"]
+
+
+def test_an_idle_worker_has_imported_torch(empty_store):
+    code = "import sys; from aevae.queue.worker import Worker; Worker()._prepare(); print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["True"]
 
 
 CHANGES = {
@@ -173,7 +226,7 @@ def test_a_recipe_sets_the_training_fields_and_what_is_changed_then_stays(empty_
     config = queued(at)
     assert config.train == dataclasses.replace(preset("classic", config.data), epochs=4)
     at.button_group(key="train_recipe").set_value("fast").run()
-    assert queued(at).train == preset("fast", DataConfig())
+    assert queued(at).train == preset("fast", DataConfig(), config.model)
 
 
 def test_another_data_set_has_its_own_recipe(empty_store, tmp_path, monkeypatch):
@@ -181,9 +234,11 @@ def test_another_data_set_has_its_own_recipe(empty_store, tmp_path, monkeypatch)
     at = open_train_page()
     at.number_input(key="train_epochs").set_value(7).run()
     at.selectbox(key="train_data").set_value("mnist").run()
-    assert queued(at).train == preset("fast", DataConfig("mnist")) != preset("fast", DataConfig())
+    found = queued(at)
+    assert found.train == preset("fast", DataConfig("mnist"), found.model) != preset("fast", DataConfig(), found.model)
     at.number_input(key="train_limit").set_value(1000).run()
-    assert queued(at).train == preset("fast", DataConfig("mnist", limit=1000)), "a part of it is a small data set"
+    small = preset("fast", DataConfig("mnist", limit=1000), found.model)
+    assert queued(at).train == small, "a part of it is a small data set"
     at.selectbox(key="train_data").set_value("mnist-5k").run()
     assert at.number_input(key="train_epochs").value == preset("fast", DataConfig()).epochs
 
@@ -307,7 +362,7 @@ def test_fill_is_the_inverse_of_the_form(empty_store):
         if "filled" not in st.session_state:
             st.session_state["filled"] = True
             form.fill(RunConfig.from_dict(raw))
-        st.session_state["made"] = form.run_form()[0]
+        st.session_state["made"] = form.run_form(form.places(st.container(), picture=False))[0]
 
     at = AppTest.from_function(script, args=(config.to_dict(),), default_timeout=60).run()
     assert not at.exception and at.session_state["made"] == [config]

@@ -19,7 +19,7 @@ from servers import free_port, is_healthy
 from test_deploy import Class, nginx  # noqa: F401 (the fixture)
 
 from aevae import paths
-from aevae.ui.frame import monitoring, teacher
+from aevae.ui.frame import menu, monitoring, teacher
 from aevae.ui.frame import server as serving
 from aevae.ui.live import component
 
@@ -117,6 +117,19 @@ def test_what_is_live_is_live_under_a_path(browser, request, way, pages):
     tab.open(url + "/").go("Latent sliders")  # from page to page without a load
     tab.page.locator(".live .latent_code canvas").first.wait_for()
     assert tab.page.url.startswith(f"{url}/sliders")
+    assert wrong == []
+    tab.close()
+
+
+@pytest.mark.browser
+def test_every_page_opens_under_a_path_and_asks_for_nothing_beside_it(browser, under_a_path):
+    tab, wrong = Tab(browser, stranger=True), []
+    tab.page.on("response", lambda r: wrong.append(r.url) if r.status >= 400 else None)
+    own = re.compile(f"{under_a_path}|data:|blob:")
+    tab.page.on("request", lambda r: wrong.append(r.url) if not own.match(r.url) else None)
+    for page in menu.all_pages()[1:]:
+        tab.open(f"{under_a_path}/{page.url_path}").sound()
+        assert tab.page.locator("h1").all_inner_texts() == [page.title]
     assert wrong == []
     tab.close()
 

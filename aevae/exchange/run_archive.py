@@ -17,7 +17,7 @@ from aevae.datasets.archives import Source, quote
 from aevae.exchange import events
 from aevae.exchange.packing import zip_of
 from aevae.run_config import RunConfig
-from aevae.store import checkpoints, files
+from aevae.store import checkpoints, files, titles
 from aevae.store.checkpoints import NAME, DamagedRun, RunInfo
 from aevae.units import TERM_UNITS
 
@@ -30,6 +30,7 @@ FILES = (
     "film.safetensors",
     "metrics.json",
     "preview.png",
+    titles.FILE,
 )
 NEEDED = ("config.json", "state.json", "model.safetensors", "history.jsonl")
 LIMITS = archives.Limits(files=160, file_bytes=300_000_000, total_bytes=300_000_000)  # includes skipped files

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -333,11 +333,20 @@ def ensure_worker(lane: str = "auto") -> None:
 
     lane: the device that trains, or TASKS_LANE. Raises QueueBroken.
     """
+    _start_worker(lane, lambda: _any_active(lane))
+
+
+def wake_worker(lane: str = "auto") -> None:
+    """Start a worker process before its first job; it imports what a training needs. Raises QueueBroken."""
+    _start_worker(lane, lambda: True)
+
+
+def _start_worker(lane: str, is_needed: Callable[[], bool]) -> None:
     with _spawning:
         for ended in [key for key, process in _spawned.items() if process.poll() is not None]:  # poll() reaps it
             del _spawned[ended]
         try:
-            if _ending.is_set() or lane in _spawned or not _any_active(lane) or worker_alive(lane):
+            if _ending.is_set() or lane in _spawned or not is_needed() or worker_alive(lane):
                 return
             if time.monotonic() < _next_start.get(lane, 0.0):  # do not restart a failing worker at every rerun
                 return

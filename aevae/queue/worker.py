@@ -19,6 +19,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from aevae import logs
+from aevae.config import DataConfig
 from aevae.queue import processes
 from aevae.queue.errors import OUT_OF_MEMORY, user_message
 from aevae.queue.jobs import KINDS, PAUSE_LIMIT_SECONDS, TASKS_LANE, address_file, lane_lock
@@ -34,6 +35,7 @@ WORKER_DIED = (
     "see worker.log in the store; the progress is saved"
 )
 HEARTBEAT_SECONDS = 0.5  # a worker reads and writes its job this often
+IDLE_SECONDS = 0.2  # an idle worker looks for jobs this often
 MAX_IDLE_SECONDS = 600  # a worker without a parent ends after this long without a job; None: never
 _nice = os.environ.get("AEVAE_NICE", "")
 NICE = int(_nice) if _nice.isdigit() else 15  # the interface takes precedence over training
@@ -50,6 +52,7 @@ class Worker:
         self.device, self.parent, self.once = device, parent, once
         self.stop = threading.Event()  # if set, the process ends and its job is queued again
         self.cancelled: set[int] = set()  # ids of jobs that users cancelled
+        self.prepared = False  # whether torch is imported and the default data set is loaded
         self.restart_needed = False  # set when out of memory: imports may be broken, free memory is fragmented
 
     def run(self) -> int:
@@ -121,7 +124,18 @@ class Worker:
             elif self.once or (self.parent is None and time.monotonic() - idle_since > MAX_IDLE_SECONDS):
                 return
             else:
-                self.stop.wait(HEARTBEAT_SECONDS)
+                self._prepare()
+                self.stop.wait(IDLE_SECONDS)
+
+    def _prepare(self) -> None:
+        """Import what a training needs and load the default data set, once, so that the first job starts at once."""
+        if self.device == TASKS_LANE or self.prepared:
+            return
+        self.prepared = True
+        with contextlib.suppress(Exception):  # a job would report the problem
+            from aevae import datasets, runs  # noqa: F401  (imports torch)
+
+            datasets.load(DataConfig())
 
     # -- jobs of the queue
 

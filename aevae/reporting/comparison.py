@@ -129,16 +129,16 @@ def curve_key(run: RunInfo) -> str:
 
 
 def titles(runs: Sequence[RunInfo]) -> dict[str, str]:
-    """Run name -> unique title: `VAE d=20`, with digits of the fingerprint if several runs would have the same."""
+    """Run name -> unique title: `VAE, 20 numbers`, with digits of the fingerprint if several would have the same."""
     plain = {run.name: _title(run) for run in runs}
     taken = list(plain.values())
     return {name: f"{text} {name[-12:-6]}" if taken.count(text) > 1 else text for name, text in plain.items()}
 
 
 def _title(run: RunInfo) -> str:
-    weight = f" β={beta(run):g}" if beta(run) != 1 else ""
-    network = " conv" if run.option("network") == "conv" else ""
-    return f"{family_title(run.family)} d={run.latent_dim}{weight}{network}"
+    weight = f" · β = {beta(run):g}" if beta(run) != 1 else ""
+    network = " · conv" if run.option("network") == "conv" else ""
+    return run.title or f"{family_title(run.family)}, {run.latent_dim} numbers{weight}{network}"
 
 
 # -- over training ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ film.safetensors  small snapshots, see training/film   metrics.json   metrics, b
 state.safetensors everything that resuming needs; removed when the run is finished
 now.safetensors   the newest frame of the film, while the run is trained and may be watched
 preview.png       originals, reconstructions, samples
+title.txt         the name that people gave the run (`aevae.store.titles`); not part of its identity
 Imports no torch: listing a hundred runs means reading a hundred small JSON files.
 """
 
@@ -28,6 +29,7 @@ from aevae import paths
 from aevae.config import MAX_RISE
 from aevae.launch import COMMAND
 from aevae.run_config import SCHEMA, fingerprint, option_value
+from aevae.store import titles
 from aevae.store.files import (
     MAX_JSON,
     DamagedRun,
@@ -60,6 +62,7 @@ class RunInfo:
     size: int = 0  # bytes
     shipped: bool = False
     weights: str = "model.safetensors"  # file that `Run` opens
+    title: str = ""  # name that people gave the run
 
     @property
     def fingerprint(self) -> str:
@@ -211,7 +214,7 @@ def read_run(folder: Path) -> RunInfo:
 @lru_cache(maxsize=1000)
 def _read_run(folder: Path, shipped: bool, stamps: tuple) -> RunInfo:
     """`read_run` without metrics."""
-    info: dict[str, Any] = dict(name=folder.name, path=folder, shipped=shipped)
+    info: dict[str, Any] = dict(name=folder.name, path=folder, shipped=shipped, title=titles.read(folder))
     try:
         config = read_json(folder / "config.json")
         if config.get("schema") != SCHEMA:

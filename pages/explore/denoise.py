@@ -91,7 +91,7 @@ for run in runs:
     )  # fmt: skip
 
 layout.explain(
-    _("What you can see"),
+    _("What did you see?"),
     _(
         "A **denoising autoencoder** was trained to map noisy digits to clean ones. It removes the noise that it was "
         "trained on (its name says which). A **plain autoencoder** never saw noise: part of the noise enters its "

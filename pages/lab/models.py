@@ -19,9 +19,9 @@ else:
     import_view.import_run()
 
 layout.explain(
-    _("What the numbers mean"),
+    _("What the metrics mean"),
     _(
-        "The numbers are means over test images that the model did not learn from, unless stated otherwise.\n\n"
+        "The metrics are means over test images that the model did not learn from, unless stated otherwise.\n\n"
         "- `recon`: $-\\log p(x|z)$, the cost of an image when its code is known, in nats.\n"
         "- `kl`: the cost of the code, in nats (1 nat = 1.44 bits). AE and denoising AE have no prior, so they have "
         "no `kl`.\n"
@@ -37,7 +37,10 @@ layout.explain(
 )
 layout.try_this(
     [
-        _("Compare a **VAE** with 2 dimensions and one with 20: which code costs more nats, and what does it improve?"),
+        _(
+            "Show a **VAE** with 2 latent dimensions and one with 20 **side by side**: which code costs more nats, and "
+            "what does it improve?"
+        ),
         _(
             "Press **Show** on a run and move the slider of its film (the recorded training): when does a random code "
             "first look like a digit?"

@@ -5,7 +5,7 @@ import streamlit as st
 from aevae.ui.frame import layout
 from aevae.ui.i18n import _
 from aevae.ui.shared import markdown
-from aevae.ui.train import costs, form, jobs, run_panel, sweep
+from aevae.ui.train import costs, families, form, jobs, run_panel, sweep
 
 
 def before(config, device: str) -> None:
@@ -19,6 +19,7 @@ def before(config, device: str) -> None:
         st.info(_("This run is already in the queue."))
         st.button(_("Watch the training"), key="form_watch", on_click=jobs.watch, args=(found.run,))
     else:
+        offered = st.container()  # the button stands above the costs
         try:
             costs.show([config], device)
         except ValueError as problem:
@@ -34,27 +35,32 @@ def before(config, device: str) -> None:
                 + " "
                 + jobs.resumes_at(found)
             )
-        title = _("Train") if standing == "new" else _("Resume")
-        jobs.start_button(title, config, device)
+        with offered:
+            jobs.start_button(_("Train") if standing == "new" else _("Resume"), config, device)
 
 
 layout.page()
+jobs.wake_worker()
+run_panel.problems()
 if run_panel.has_something_to_show():  # what is watched has the page; the form is folded above it, and drawn last
     folded = st.expander(_("Train another model"), icon=":material/add:", key="train_another")
     sweep.panel()
-    left, facts = folded.columns([3, 2], gap="large")
+    place = form.places(folded, picture=False)
 else:
-    left, facts = st.columns([2, 3], gap="large")
-    with facts:
-        sweep.panel()
-with left:
-    configs, device = form.run_form()
-with facts:
+    place = form.places(st.container(), picture=True)
+configs, device = form.run_form(place)
+with place.start:
     form.device_note(device)
     if len(configs) == 1:
         before(configs[0], device)
     elif configs:
         sweep.offer_training(configs, device)
+if place.picture:
+    with place.picture:
+        if configs:
+            st.markdown(f"**{_('Before training: random codes, and the mean image as every reconstruction')}**")
+            run_panel.untrained(configs[0])
+        sweep.panel()
 jobs.pressed()  # of a form that offers no training, a press has nothing to begin
 
 layout.explain(
@@ -67,7 +73,7 @@ layout.explain(
         "the code. `elbo` is $-(\\text{recon} + \\text{kl})$: a lower bound of $\\log p(x)$; larger is better."
     )
     + "\n\n"
-    + form.objectives(),
+    + families.objectives(),
 )
 layout.try_this(
     [
@@ -81,8 +87,8 @@ layout.try_this(
             "first?"
         ),
         _(
-            "Open **Several runs at once** and give **beta** of a β-VAE the list 0.25, 1, 4, 16: what does one more "
-            "nat of code improve?"
+            "Open **Several runs at once** and give **weight of the KL (β)** of a β-VAE the list 0.25, 1, 4, 16: how "
+            "do reconstructions and samples change?"
         ),
         _("Press **Cancel** in the middle, open another page, come back and press **Resume**. What was lost?"),
     ],

@@ -1,6 +1,6 @@
 """β: What does a larger weight on the KL improve, and what does it cost?
 
-icon: tune
+icon: exposure
 """
 
 import streamlit as st

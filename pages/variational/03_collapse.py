@@ -1,6 +1,6 @@
 """Collapse: When does a decoder ignore its code, and what helps?
 
-icon: compress
+icon: unfold_less
 """
 
 import numpy as np

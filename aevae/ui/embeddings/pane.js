@@ -1,7 +1,7 @@
 // One pane of the maps: a raster of the map, painted once per view, and above it a layer for the pointer. The pane has its
 // own view; selected, hovered and chosen points belong to the atlas, because all panes show the same points.
 
-import { ARROWS, clearedContext, framedImage, paint, pixelRatio, ring } from "../live/canvas.js";
+import { ARROWS, clearedContext, framedImage, paint, pixelIn, pixelRatio, ring } from "../live/canvas.js";
 import { button, div, element, fill, imageCanvas } from "../live/dom.js";
 import { clamp } from "../live/maths.js";
 import {
@@ -147,8 +147,8 @@ export class Pane {
   }
 
   pixelOf(event) {
-    const box = this.over.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+    const { x, y } = pixelIn(this.over, event);
+    return [x, y];
   }
 
   // -- painting

@@ -2,7 +2,9 @@
 
 import { disc, fitToBox, strokeOnPaper, TURN } from "../live/canvas.js";
 import { clamp } from "../live/maths.js";
-import { curveRange } from "./timeline.js";
+import { curveRange, shortNumber } from "./timeline.js";
+
+const LABEL = "12px sans-serif"; // the ends of a curve's axis
 
 /** Paint the codes of a frame (interpolated to the next), circles of the prior, the posterior of the chosen image. */
 export function drawCloud(canvas, view, ink) {
@@ -50,7 +52,10 @@ export function drawCloud(canvas, view, ink) {
   strokeOnPaper(g, ink.ink, ink.paper, 2.5);
 }
 
-/** Paint lines {values, places, colour, dash, now} over positions 0..end of the time bar, and the current `place`. */
+/**
+ * Paint lines {values, places, colour, dash, now} over positions 0..end of the time bar, the current `place`, and the
+ * ends of the vertical axis.
+ */
 export function drawCurve(canvas, lines, place, end, ink) {
   const box = fitToBox(canvas);
   if (!box) return;
@@ -64,6 +69,13 @@ export function drawCurve(canvas, lines, place, end, ink) {
   g.moveTo(px(place), 0);
   g.lineTo(px(place), h);
   g.stroke();
+  g.fillStyle = ink.ink;
+  g.font = LABEL;
+  g.textAlign = "right";
+  for (const [value, baseline, y] of [[high, "top", 4], [low, "bottom", h - 4]]) {
+    g.textBaseline = baseline;
+    g.fillText(shortNumber(value), w - 6, y);
+  }
   for (const line of lines) {
     g.strokeStyle = g.fillStyle = line.colour;
     g.lineWidth = 2;

@@ -46,6 +46,7 @@ class Player extends Stage {
     this.list.dataset.runs = this.views.length;
     this.live = spec.runs.some((run) => run.live);
     if (isOther) {
+      this.chosen = spec.runs[0].chosen;
       this.following = this.live;
       this.playing = false;
     }
@@ -64,6 +65,7 @@ class Player extends Stage {
 
   retime(t) {
     this.times = timeline(this.views.map((view) => view.frames));
+    this.root.classList.toggle("still", this.times.length < 2);
     this.bar.max = this.times.length - 1;
     this.place = placeOf(this.times, t);
     this.show();

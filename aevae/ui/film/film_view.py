@@ -4,6 +4,7 @@ Codes are sent as points of one fixed plane, so a film of a hundred frames takes
 whole film is sent from time to time, and the newest frame (now.safetensors) separately; the browser joins the two.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from aevae.browser.blob import class_numbers
 from aevae.config import TrainConfig
 from aevae.figures import palette
 from aevae.latent.sampling import prior_name
+from aevae.run_config import RunConfig
 from aevae.store import files
 from aevae.store.checkpoints import RunInfo
+from aevae.ui.digit.picker import GOOD_DIGITS
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, run_picker
@@ -98,6 +101,27 @@ def checked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return found
 
 
+def untrained(info: RunInfo) -> tuple[RunInfo, dict[str, np.ndarray]] | None:
+    """The run before its first step, with a film of one frame; None for models that `first_frame` does not show."""
+    try:
+        config = RunConfig.from_dict(info.config)
+        found = _untrained(config.name, config)
+    except (ValueError, OSError):  # the training says why
+        return None
+    if found is None:
+        return None
+    arrays, traits = found
+    return dataclasses.replace(info, state={**info.state, "traits": traits}), arrays
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _untrained(name: str, _config: RunConfig) -> tuple[dict[str, np.ndarray], dict] | None:
+    from aevae.runs.preview import first_frame
+
+    found = first_frame(_config)
+    return found and (checked(found[0]), found[1])
+
+
 # -- data for the browser --------------------------------------------------------------------------------------------
 
 
@@ -163,9 +187,14 @@ def _reel(path: str, stamp: object, frames: int, _film: dict) -> tuple[dict[str,
 
 
 def player(runs: Sequence[RunInfo], *, key: str, running: bool = False) -> None:
-    """Show the films of one or two runs in step. running: the first is being trained. Draws nothing without a film."""
+    """Show the films of one or two runs in step. Draws nothing without a film.
+
+    running: the first is, or will be, trained; until it has a film, its untrained model is shown.
+    """
     films = [(info, film) for info in runs[:2] if (film := read(info)) is not None]
-    if not films or films[0][0] is not runs[0]:
+    if running and (not films or films[0][0] is not runs[0]) and (start := untrained(runs[0])):
+        films.insert(0, start)
+    if not films or films[0][0].name != runs[0].name:
         if runs[0].status == "finished" and (runs[0].path / "film.safetensors").exists():
             st.warning(
                 _(
@@ -179,7 +208,7 @@ def player(runs: Sequence[RunInfo], *, key: str, running: bool = False) -> None:
     for i, (info, film) in enumerate(films):
         growing = running and i == 0
         frames = shown_frames(len(film["epoch"])) if growing else len(film["epoch"])
-        stamp = (info.created, _stamp(info)) if not growing else info.created
+        stamp = (info.name, info.created) if growing else (info.created, _stamp(info))
         found, axes = _reel(str(info.path), stamp, frames, film)
         arrays |= {f"{i}.{name}": array for name, array in found.items()}
         specs.append(_spec(info, film, growing, styles[info.name]))
@@ -214,20 +243,35 @@ def _spec(info: RunInfo, film: dict[str, np.ndarray], growing: bool, style: tupl
         "plane": _plane_words(dim, growing),
         "terms": terms(film),
         "network": _network(info, dim),
+        "chosen": _followed(info),
         "objective": _objective(info),
     }
 
 
+def _followed(info: RunInfo) -> int:
+    """Index of the followed image that is chosen at first: a readable one, where it is known."""
+    is_shown = info.dataset == datasets.EMBEDDED and info.traits["has_encoder"]
+    return next((i for i in GOOD_DIGITS if i < ROLL_SHAPE[0]), 0) if is_shown else 0
+
+
+def has_terms(info: RunInfo) -> bool:
+    """Whether the film of a run has its loss terms; films of older versions have none."""
+    film = read(info)
+    return film is not None and bool(terms(film))
+
+
 def _plane_words(dim: int, growing: bool) -> str:
     if dim == 1:
-        return _("the only dimension of the code, from left to right")
+        return _("the only latent dimension, from left to right")
     if dim == 2:
-        return _("the two dimensions of the code")
+        return _("the two latent dimensions")
     if growing:
         return _(
-            "{} dimensions, projected onto the plane in which the codes were spread most at the last update"
+            "{} latent dimensions, projected onto the plane in which the codes were spread most at the last update"
         ).format(dim)
-    return _("{} dimensions, projected onto the plane in which the codes are spread most in the last frame").format(dim)
+    return _(
+        "{} latent dimensions, projected onto the plane in which the codes are spread most in the last frame"
+    ).format(dim)
 
 
 def _network(info: RunInfo, dim: int) -> list[str]:
@@ -287,7 +331,7 @@ def texts() -> dict[str, str]:
         "z": _("z"),
         "code": _("code z"),
         "drawn": _("z = μ + noise with standard deviation σ"),
-        "dims": _("{count} numbers"),
+        "dims": _("{count} latent dimensions"),
         "recon_nats": _("recon {value} nats"),
         "kl_nats": _("kl {value} nats"),
         "objective": _("Training minimises this:"),

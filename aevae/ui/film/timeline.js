@@ -99,12 +99,11 @@ export function posteriorEllipse(plane, std) {
   return ellipse([xx, xy, yy]);
 }
 
-/** Text of a time: `epoch 3`, in the first epoch `step 30`. */
+/** Text of a time: `epoch 3`, `epoch 3.25`, in the first epoch `step 30`. */
 export function timeText(t, step, texts) {
   if (t === 0) return texts.untrained;
   if (t < 1 && step !== null) return fill(texts.step, { number: step });
-  const epoch = fill(texts.epoch, { number: Number.isInteger(t) ? t : t.toFixed(2) });
-  return step !== null && !Number.isInteger(t) ? `${epoch} · ${fill(texts.step, { number: step })}` : epoch;
+  return fill(texts.epoch, { number: Number.isInteger(t) ? t : t.toFixed(2) });
 }
 
 /** A number with about three digits. */

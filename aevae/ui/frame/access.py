@@ -26,7 +26,7 @@ from aevae.ui.shared import markdown
 LOCAL = ("localhost", "127.0.0.1", "::1")
 MAX_DELAY_SECONDS = 60.0  # longest delay after a wrong passcode
 MAX_ADDRESSES = 1000  # addresses whose wrong tries are counted
-_TEACHER, _TICKET, _OWN = "gate_teacher", "gate_ticket", "gate_own_jobs"
+_TEACHER, _TICKET, _OWN, _OWN_RUNS = "gate_teacher", "gate_ticket", "gate_own_jobs", "gate_own_runs"
 WORDS = ("pass", "code", "pwd", "kennwort", "codigo")  # parts of keys that were probably meant as `passcode`
 _NOBODYS = secrets.token_hex()  # replaces an unreadable passcode, so that nobody can log in
 _tries: dict[str, tuple[int, float]] = {}  # address -> (number of wrong tries, earliest time of the next)
@@ -256,8 +256,15 @@ def may_read(dataset: str) -> str:
 
 
 def remember(queued: Iterable[jobs.Job]) -> None:
-    """Note that these jobs belong to this session."""
+    """Note that these jobs, and their runs, belong to this session."""
+    queued = list(queued)
     st.session_state[_OWN] = st.session_state.get(_OWN, set()) | {job.id for job in queued}
+    st.session_state[_OWN_RUNS] = st.session_state.get(_OWN_RUNS, set()) | {job.run for job in queued}
+
+
+def owns(run: str) -> bool:
+    """Whether this session started this run."""
+    return run in st.session_state.get(_OWN_RUNS, set())
 
 
 def refusal() -> str:
@@ -274,10 +281,7 @@ def login_panel() -> None:
         return
     with st.sidebar.popover(_("Teacher"), icon=":material/school:", key="gate"):
         if is_teacher():
-            st.toggle(
-                _("Lock training"), jobs.locked(), key="gate_lock", on_change=_lock,
-                help=_("Only you can start a run. Runs that are in the queue continue."),
-            )  # fmt: skip
+            lock_toggle("gate_lock")
             st.button(_("Log out"), key="gate_leave", on_click=log_out)
         else:
             st.text_input(
@@ -287,15 +291,24 @@ def login_panel() -> None:
                 st.error(markdown.escape(wrong))
 
 
+def lock_toggle(key: str) -> None:
+    """The lock of the training, for the teacher; all such toggles show one state."""
+    st.session_state[key] = jobs.locked()
+    st.toggle(
+        _("Lock training"), key=key, on_change=_lock, args=(key,),
+        help=_("Only you can start a run. Runs that are in the queue continue."),
+    )  # fmt: skip
+
+
 def _submit_passcode() -> None:
     said = st.session_state.pop("gate_code", "")
     if said:
         st.session_state["gate_problem"] = log_in(said)
 
 
-def _lock() -> None:
+def _lock(key: str) -> None:
     if is_teacher():
-        jobs.lock(bool(st.session_state.get("gate_lock")))
+        jobs.lock(bool(st.session_state.get(key)))
 
 
 def exposure_problem(address: str | None) -> str:

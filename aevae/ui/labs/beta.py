@@ -80,11 +80,7 @@ def rates(now: int) -> None:
         for run in cached.finished(("vae", "beta_vae", "iwae", "skip_vae")):
             terms = run.metrics.get(datasets.EMBEDDED, {})
             if "kl" in terms and run.likelihood == "bernoulli":
-                others.append(
-                    Outcome(
-                        _("runs"), run_picker.label_of(run.name).partition(" · mnist")[0], terms["kl"], terms["recon"]
-                    )
-                )
+                others.append(Outcome(_("runs"), run_picker.label_of(run.name), terms["kl"], terms["recon"]))
     chart = rate_distortion([*out, *others], height=420)
     if others:
         chart.data[-1].update(mode="markers", text=None)

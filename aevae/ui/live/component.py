@@ -27,6 +27,7 @@ LAB = "lab."  # prefix of the names of bundled models
 ROOMS = Path(__file__).parents[1]  # the folder aevae/ui, whose rooms contain JavaScript and style sheets
 _TROUBLE = "live_trouble"  # session: run name, or "" for all -> code of the problem
 _WHEN = "live_trouble_when"  # session: time of the last report
+_TURN = "live_turn"  # session: number of calls of `restart`
 _RETRY_SECONDS = 60.0  # after a network problem the live version is tried again
 
 
@@ -99,12 +100,18 @@ def mount(
         "base": f"live/{VERSION}/",
         "texts": _texts(),
         "finger": _("Tap here first. Then you can draw or drag with your finger."),
+        "turn": st.session_state.get(_TURN, 0),
         "height": height,
         "shape": shape,
         "programs": [{"run": _model_name(model), "url": address(model)} for model in programs],
         "spec": spec,
     }
     _component(module)(key=key, data=pack(header, arrays), on_sent_change=sent)
+
+
+def restart() -> None:
+    """Let all modules of this session begin again from what Python sends next; call it before the page runs."""
+    st.session_state[_TURN] = st.session_state.get(_TURN, 0) + 1
 
 
 def _place(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Runs side by side: the options in which they differ, their numbers and their curves."""
+"""Runs side by side: the options in which they differ, their metrics and their curves."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from aevae.figures.curves import loss_curves
 from aevae.reporting import comparison
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _
-from aevae.ui.models.numbers import finite_numbers, unit_of
+from aevae.ui.models.metrics import finite_metrics, unit_of
 from aevae.ui.shared import cached, run_picker
 from aevae.ui.train import run_panel
 
 
 def compare() -> None:
-    """Show differing fields, numbers and curves of the chosen runs."""
-    names = run_picker.pick_models(label=_("Runs to compare"))
+    """Show differing fields, metrics and curves of the chosen runs."""
+    names = run_picker.pick_models(label=_("Runs side by side"))
     runs = sorted((run for run in cached.finished() if run.name in names), key=lambda run: names.index(run.name))
     labels = {run.name: run_picker.label_of(run.name) for run in runs}
     differ, same = differences({labels[run.name]: run.config for run in runs})
@@ -24,8 +24,8 @@ def compare() -> None:
         st.dataframe(differ, hide_index=True, key="models_differ")
     else:
         st.caption(_("No option differs. Choose at least two different runs."))
-    st.markdown(f"**{_('Numbers on the test images')}**")
-    st.dataframe(number_table(runs, labels), hide_index=True, key="models_compare_numbers")
+    st.markdown(f"**{_('Metrics on the test images')}**")
+    st.dataframe(metric_table(runs, labels), hide_index=True, key="models_compare_metrics")
     run_picker.say_rises({labels[run.name]: run for run in runs})
     st.markdown(f"**{_('Curves')}**")
     histories = {labels[run.name]: run_panel.read_history(run.path) for run in runs}
@@ -63,12 +63,12 @@ def differences(configs: dict[str, dict]) -> tuple[list[dict], list[dict]]:
     return differ, same
 
 
-def number_table(runs: Sequence[RunInfo], labels: dict[str, str]) -> list[dict]:
-    """A row per data set and number, a column per run."""
-    found = {run.name: {d: finite_numbers(values) for d, values in run.metrics.items()} for run in runs}
+def metric_table(runs: Sequence[RunInfo], labels: dict[str, str]) -> list[dict]:
+    """A row per data set and metric, a column per run."""
+    found = {run.name: {d: finite_metrics(values) for d, values in run.metrics.items()} for run in runs}
     keys = dict.fromkeys((d, key) for sets in found.values() for d, values in sets.items() for key in values)
     rows = []
     for dataset, key in keys:
         cells = {labels[n]: sets.get(dataset, {}).get(key) for n, sets in found.items()}
-        rows.append({_("test set"): dataset, _("number"): comparison.title(key), _("unit"): unit_of(key), **cells})
+        rows.append({_("test set"): dataset, _("metric"): comparison.title(key), _("unit"): unit_of(key), **cells})
     return rows

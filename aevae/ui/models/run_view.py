@@ -1,4 +1,4 @@
-"""The view of one run: film, curves, numbers, config and actions."""
+"""The view of one run: film, curves, metrics, config and actions."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,6 @@ import streamlit as st
 
 from aevae import datasets, metrics
 from aevae.exchange import run_archive
-from aevae.figures.palette import family_title
 from aevae.queue import errors
 from aevae.reporting import comparison
 from aevae.reporting.report import command
@@ -15,10 +14,11 @@ from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.frame import access
 from aevae.ui.i18n import _
+from aevae.ui.live import component
 from aevae.ui.models.gallery import RUN, VIEW, badge
-from aevae.ui.models.numbers import finite_numbers, size_text, unit_of
+from aevae.ui.models.metrics import finite_metrics, size_text, unit_of
 from aevae.ui.shared import address, cached, markdown, run_picker
-from aevae.ui.train import form, jobs, run_panel
+from aevae.ui.train import form, jobs, naming, run_panel
 
 _LAST_ACTION = "models_said"  # session: (kind of message, sentence) about the last action
 
@@ -46,8 +46,10 @@ def one_run(runs: Sequence[RunInfo]) -> None:
     if run is None:
         st.info(_("Choose a run in the gallery."))
         return
+    component.mount("top", "models_top", {"key": run.name})
     st.header(markdown.strip(run_picker.run_labels(runs)[run.name]), anchor=False)
-    st.markdown(f"{badge(run)} `{markdown.strip(run.name)}` · {size_text(run.size)}")
+    st.caption(f"{run_picker.about(run)} · {size_text(run.size)}")
+    st.markdown(f"{badge(run)} `{markdown.strip(run.name)}`")
     if run.status == "damaged":
         st.error(_("This run cannot be opened: {}.").format(markdown.escape(run.reason)))
     if run.status == "diverged":
@@ -58,26 +60,23 @@ def one_run(runs: Sequence[RunInfo]) -> None:
     run_panel.film(run, key="models")
     left, right = st.columns([3, 2], gap="large")
     with left:
-        history = run_panel.read_history(run.path)
-        if history:
-            title = family_title(run.family)
-            run_panel.curves({title: history}, {title: run.family}, "models_curve")
+        run_panel.curves(run, "models_curve")
     with right:
-        _numbers(run)
+        _metrics(run)
         _command(run)
     with st.expander(_("Full config"), expanded=run.status == "damaged", key="models_config"):
         st.json(run.config)
         st.json(run.state, expanded=False)
 
 
-def _numbers(run: RunInfo) -> None:
+def _metrics(run: RunInfo) -> None:
     for name in run.metrics:
         rows = [
-            {_("number"): comparison.title(key), _("value"): f"{value:,.6g}", _("unit"): unit_of(key), _("key"): key}
-            for key, value in finite_numbers(metrics.current(run, name)).items()
+            {_("metric"): comparison.title(key), _("value"): f"{value:,.6g}", _("unit"): unit_of(key), _("key"): key}
+            for key, value in finite_metrics(metrics.current(run, name)).items()
         ]
         st.caption(_("On the test images of {}").format(markdown.strip(datasets.title_of(name))))
-        st.dataframe(rows, hide_index=True, key=f"models_numbers_{name}")
+        st.dataframe(rows, hide_index=True, key=f"models_metrics_{name}")
 
 
 def _actions(run: RunInfo) -> None:
@@ -102,6 +101,7 @@ def _actions(run: RunInfo) -> None:
             help=_("Opens the Train page with the options of this run."),
         ):  # fmt: skip
             _go_to_train(config, start=False)
+        naming.name_form(run, "models_name")
         if not run.shipped:
             with st.popover(_("Delete"), icon=":material/delete:", key="models_delete_popover"):
                 st.markdown(_("This deletes the run and all its files. You cannot undo this."))

@@ -6,7 +6,7 @@ import unicodedata
 
 def strip(text: str) -> str:
     """`text` without the characters that Markdown interprets; accents stay."""
-    return "".join(c for c in text if re.match(r"[\w .,()=·/-]", c) or unicodedata.category(c)[0] == "M")
+    return "".join(c for c in text if re.match(r"[\w .,()=·/'-]", c) or unicodedata.category(c)[0] == "M")
 
 
 def escape(text: object) -> str:

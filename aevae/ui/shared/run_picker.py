@@ -1,5 +1,6 @@
 """Widgets that choose runs. Each choice has one key for all pages and is in the URL."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -10,34 +11,108 @@ from aevae.figures.palette import family_title
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _, language
 from aevae.ui.shared import address, cached, markdown
+from aevae.ui.shared.option_words import option_text
 
 MODEL, MODELS, DIGIT, SEED, NOISE, LEVEL, DIMS = "model", "models", "digit", "seed", "noise", "level", "dims"
 
 
 def run_labels(runs: Sequence[RunInfo]) -> dict[str, str]:
-    """Run name -> unique label: `VAE · d=20 · mnist · shipped`. Addresses contain the name."""
-    plain = {run.name: run_label(run) for run in runs}
-    taken = list(plain.values())
-    return {n: f"{text} · {n[-12:-6]}" if taken.count(text) > 1 else text for n, text in plain.items()}
+    """Run name -> unique label, see `run_label`. Addresses contain the name.
+
+    Runs with equal labels are told apart by the first option in which they differ, then by the seed, by "shipped", and
+    at last by the fingerprint.
+    """
+    labels = {run.name: run_label(run) for run in runs}
+    for detail in (*(partial(_option_text, name=name) for name in _varied(runs)), _shipped_text, _fingerprint_text):
+        equal: dict[str, list[RunInfo]] = {}
+        for run in runs:
+            equal.setdefault(labels[run.name], []).append(run)
+        for group in equal.values():
+            details = [detail(run) for run in group]
+            if len(set(details)) > 1:
+                labels |= {r.name: f"{labels[r.name]} · {text}" for r, text in zip(group, details, strict=True) if text}
+    return labels
 
 
 def run_label(run: RunInfo) -> str:
-    """Label of a run: family, code size, special options, data set. Labels are not unique."""
+    """`VAE, 2 numbers`: the name that people gave the run, else family, code size and special options. Not unique."""
+    return run.title or _kind(run)
+
+
+def _kind(run: RunInfo) -> str:
+    size = _("{family}, {count} numbers").format(family=family_title(markdown.strip(run.family)), count=run.latent_dim)
+    return " · ".join([size, *_special_options(run)])
+
+
+def _special_options(run: RunInfo) -> list[str]:
     network, beta, noise = map(run.option, ("network", "beta", "noise"))
-    parts = [family_title(markdown.strip(run.family)), f"d={run.latent_dim}"]
-    if network not in (None, "mlp"):
-        parts.append(network)
+    parts = [] if network in (None, "mlp") else [network]
     if beta is not None:
-        parts.append(f"β={beta:g}")
+        parts.append(f"β = {beta:g}")
     if noise is not None:
         parts.append(f"{noise.replace('_', ' ')} {run.option('noise_level'):g}")
-    parts.append(markdown.strip(run.dataset.split(":")[0]))
-    return " · ".join([*parts, _("shipped")] if run.shipped else parts)
+    return parts
+
+
+def former_label(run: RunInfo) -> str:
+    """The label of earlier versions, which old links contain: `VAE · d=20 · mnist · shipped`."""
+    special = [part.replace(" = ", "=") for part in _special_options(run)]
+    parts = [family_title(markdown.strip(run.family)), f"d={run.latent_dim}", *special, _data_set(run)]
+    return " · ".join([*parts, "shipped"] if run.shipped else parts)
+
+
+def _data_set(run: RunInfo) -> str:
+    return markdown.strip(run.dataset.split(":")[0])
+
+
+def options_of(run: RunInfo) -> dict[str, object]:
+    """The options in the config of a run and its seed, in the order in which labels use them."""
+    data, model, train = (run.config.get(part, {}) for part in ("data", "model", "train"))
+    return {**data, **model, **train, "seed": run.config.get("seed"), "digest": None}
+
+
+def _varied(runs: Sequence[RunInfo]) -> list[str]:
+    """Options in which these runs differ."""
+    found = [options_of(run) for run in runs]
+    names = dict.fromkeys(name for options in found for name in options)
+    return [name for name in names if len({str(options.get(name)) for options in found}) > 1]
+
+
+def _option_text(run: RunInfo, name: str) -> str:
+    value = options_of(run).get(name)
+    return "" if value is None else option_text(name, value)
+
+
+def _shipped_text(run: RunInfo) -> str:
+    return _("shipped") if run.shipped else ""
+
+
+def _fingerprint_text(run: RunInfo) -> str:
+    return run.name[-12:-6]
+
+
+def about(run: RunInfo) -> str:
+    """The second line of a label, for cards: what it is (if people named it), where it is from, when, which data."""
+    parts = [_kind(run)] if run.title else []
+    parts += [_("shipped with aevae")] if run.shipped else [when_text(run.created)] if run.created else []
+    return " · ".join(filter(None, [*parts, _data_set(run)]))
+
+
+def when_text(seconds: float) -> str:
+    """A time (seconds since 1970) as the server's clock shows it: `today 14:05`, `2026-11-30 14:05`; "" for no time."""
+    try:
+        then = time.localtime(seconds)
+    except (OverflowError, ValueError, OSError):  # of a foreign file
+        return ""
+    if then[:3] == time.localtime()[:3]:
+        return _("today {}").format(time.strftime("%H:%M", then))
+    return time.strftime("%Y-%m-%d %H:%M", then)
 
 
 def label_of(name: str) -> str:
     """The unique label of a run."""
-    labels = cached.once(f"labels, {language()}", lambda: run_labels(cached.finished()))
+    finished = [run for run in cached.runs() if run.status == "finished"]
+    labels = cached.once(f"labels, {language()}", lambda: run_labels(finished))
     return labels.get(name, name)
 
 
@@ -135,12 +210,21 @@ def _runs_or_stop(families: tuple[str, ...] | None) -> list[RunInfo]:
 
 def run_called(reference: str, names: Sequence[str]) -> str | None:
     """The run to which a link refers: by name, by a prefix of its fingerprint or by a unique label; else None."""
-    labels = {reference, " · ".join(_(part) for part in reference.split(" · "))}
     hits = [name for name in names if len(reference) >= 6 and _means(reference, name)]
     if not hits:
-        known = {run.name: run_label(run) for run in cached.runs() if run.name in names}
-        hits = [n for n, text in known.items() if labels & {text, f"{text} · {n[-12:-6]}"}]
+        hits = [name for name in _called(reference) if name in names]
     return hits[0] if len(hits) == 1 else None
+
+
+def _called(label: str) -> list[str]:
+    """Names of the runs that have, or had in earlier versions, this label."""
+    unique = run_labels(cached.runs())
+    found = []
+    for run in cached.runs():
+        labels = [run_label(run), former_label(run)]
+        if label in (unique[run.name], *labels, *(f"{text} · {_fingerprint_text(run)}" for text in labels)):
+            found.append(run.name)
+    return found
 
 
 def _means(reference: str, name: str) -> bool:
@@ -154,7 +238,7 @@ def _say_why_not(reference: str, names: Sequence[str]) -> None:
     for run in others:
         if run.name == other:
             return st.info(_("The link asks for {}: {}.").format(family_title(run.family), _why_not(run)))
-    several = sum(run_label(run) == reference for run in cached.runs()) > 1
+    several = len(_called(reference)) > 1
     reason = (
         _("several models have this name; use the full name of the run")
         if several

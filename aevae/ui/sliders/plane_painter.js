@@ -2,8 +2,8 @@
 // pointer: posterior, path, pins, current position.
 
 import {
-  classColours, clearedContext, disc, framedImage, imageAt, paint, pixelRatio, resize, ring, SIDE, strokeOnPaper,
-  themeColours,
+  classColours, clearedContext, disc, framedImage, imageAt, paint, pixelIn, pixelRatio, resize, ring, SIDE,
+  strokeOnPaper, themeColours,
 } from "../live/canvas.js";
 import { element } from "../live/dom.js";
 import { clamp, ellipse } from "../live/maths.js";
@@ -43,8 +43,8 @@ export class PlanePainter {
 
   /** Pointer -> CSS pixels of the canvas. */
   pixelOf(event) {
-    const box = this.canvas.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+    const { x, y } = pixelIn(this.canvas, event);
+    return [x, y];
   }
 
   /** Pointer -> position on the plane, clamped to the field. */

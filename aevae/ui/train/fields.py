@@ -13,6 +13,7 @@ import streamlit as st
 from aevae.config import check, parse
 from aevae.ui.i18n import _
 from aevae.ui.shared import address, markdown
+from aevae.ui.shared.option_words import option_title
 
 MAX_CHARACTERS = 400  # limit of the text of a list
 LINK_PROBLEMS = "train_wrong"  # session: key -> sentence about a wrong value in the link
@@ -77,7 +78,7 @@ def draw_field(f: dataclasses.Field, others: dict, place, default: Any = None) -
     needs = f.metadata.get("when")
     if needs and others.get(needs[0]) not in needs[1]:
         return default
-    key, label, help = key_of(f.name), _(pretty(f.name)), _(f.metadata["help"])
+    key, label, help = key_of(f.name), option_title(f.name), _(f.metadata["help"])
     with place:
         if choices := f.metadata.get("choices"):
             return draw_choice(key, label, list(choices), pretty, help=help, default=default)
@@ -98,7 +99,7 @@ def draw_field(f: dataclasses.Field, others: dict, place, default: Any = None) -
 
 
 def pretty(name) -> str:
-    """`latent_dim` -> `latent dim`."""
+    """A value of an option as words: `salt_and_pepper` -> `salt and pepper`."""
     return str(name).replace("_", " ")
 
 

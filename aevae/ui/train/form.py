@@ -11,41 +11,39 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
 
 from aevae.config import PRESETS, DataConfig, ModelConfig, TrainConfig, build, option, preset
-from aevae.figures.palette import family_title
 from aevae.run_config import RunConfig
 from aevae.ui.i18n import _
-from aevae.ui.shared import address, markdown
+from aevae.ui.shared import markdown
+from aevae.ui.shared.option_words import option_title
 from aevae.ui.train.data_set import DATA, OWN, PATH, catalogue, describe_own_images, pick_data_set
+from aevae.ui.train.families import FAMILY, pick_family
 from aevae.ui.train.fields import (
     LINK_PROBLEMS,
     MAX_CHARACTERS,
     draw_choice,
     draw_field,
-    forget_problem,
     in_order_of_need,
     key_of,
     list_key,
     listable,
     parse_list,
-    pretty,
     problem_text,
-    unknown_option,
 )
 
 # All other fields are in an expander.
 UNFOLDED_FIELDS = ("network", "latent_dim", "beta", "noise", "noise_level", "epochs")
-FAMILY, DEVICE = "train_family", "train_device"
-RECIPE, SEEDS = "train_recipe", "train_seeds"
+OPENING = "vae", {"latent_dim": 2}  # family and options of the first form of a session: its codes fill a plane
+DEVICE, RECIPE, SEEDS = "train_device", "train_recipe", "train_seeds"
 MAX_RUNS = 64  # runs of one sweep
 MAX_SEEDS = 16
 _TAKEN = "train_taken"  # session: (recipe, data set, its options) from which the training fields were last set
 _RATE = "train_rate"  # session: learning rate that the recipe proposed last
-_BEGUN = "train_begun"  # session: option -> default of the family in the previous run of the page
+_BEGUN = "train_begun"  # session: (family of the previous run of the page, option -> its first value there)
 _UNFOLDED = "train_unfolded"  # session: whether lists are shown, by choice or because the link contains some
 
 
@@ -56,14 +54,79 @@ class Seed:
     seed: int = option(0, "decides all random choices: the same seed gives the same run", min=0, max=2**31 - 1)
 
 
-def run_form() -> tuple[list[RunConfig], str]:
-    """Draw the form; returns its configs (several for a sweep) and the device. []: the page shows the problem."""
-    from aevae.models import FAMILIES, family_class
+@dataclass(frozen=True)
+class Places:
+    """Where the page shows the parts of the form: family, cost and Train button, picture (or None), options.
 
-    family = _family(list(FAMILIES))
-    model_class = family_class(family)
-    _follow_family_defaults(model_class.Config)
-    st.caption(f"{model_class.paper}")
+    In a narrow window they are below each other in this order.
+    """
+
+    family: Any
+    start: Any
+    picture: Any
+    options: Any
+
+
+def places(parent, picture: bool) -> Places:
+    """The places of a form in a container of the page. picture: whether a picture stands beside the options."""
+    family, start = parent.columns([3, 2], gap="large")
+    if not picture:
+        return Places(family, start, None, parent.columns([3, 2])[0])
+    return Places(family, start, *parent.columns([3, 2], gap="large"))
+
+
+def run_form(place: Places) -> tuple[list[RunConfig], str]:
+    """Draw the form; returns its configs (several for a sweep) and the device. []: the page shows the problem."""
+    from aevae.models import family_class
+
+    _open_with_default()
+    with place.family:
+        family = pick_family()
+        model_class = family_class(family)
+        _follow_family_defaults(model_class.Config)
+        st.caption(model_class.paper)
+    with place.options:
+        entered = _fields(model_class)
+    for sentence in st.session_state.get(LINK_PROBLEMS, {}).values():
+        place.family.warning(
+            _("Wrong value in the link: {}. The default is used instead.").format(markdown.escape(sentence))
+        )
+    try:
+        found = _resolved(entered.data, entered.values)
+        if found is None:
+            entered.about_data.info(_("Choose a zip or a folder of images."))
+            return [], entered.device
+        describe_own_images(found, entered.about_data)
+    except ValueError as wrong:
+        entered.about_data.error(problem_text(wrong))
+        return [], entered.device
+    try:
+        if entered.problem:
+            raise entered.problem
+        config = _config(model_class.Config, found, entered.values)
+        return grid(config, entered.lists, entered.seeds), entered.device
+    except ValueError as wrong:
+        place.start.error(problem_text(wrong))
+        return [], entered.device
+
+
+class Entered(NamedTuple):
+    """What the fields say: data set (None: not chosen yet), values by option, device, lists and seeds of a sweep.
+
+    problem: of the first wrong list. about_data: the place below the choice of the data set.
+    """
+
+    data: str | None
+    values: dict[str, Any]
+    device: str
+    lists: dict[str, list]
+    seeds: int
+    problem: ValueError | None
+    about_data: Any
+
+
+def _fields(model_class: type) -> Entered:
+    """Draw all fields but the family."""
     data = pick_data_set(model_class)
     about_data = st.container()
     first = st.container()
@@ -74,75 +137,51 @@ def run_form() -> tuple[list[RunConfig], str]:
         values[f.name] = draw_field(f, values, first if f.name in UNFOLDED_FIELDS else more)
     with first:
         recipe = _recipe()
-    trains = dataclasses.fields(TrainConfig)
     begun = more.container()  # shown above the data set's fields, which are evaluated first
     values |= {f.name: draw_field(f, {"name": data}, more) for f in _data_fields()}
     begins = _recipe_values(recipe, data, values["limit"], _valid_model(model_class.Config, values))
-    for f in trains:
+    for f in dataclasses.fields(TrainConfig):
         values[f.name] = draw_field(f, values, first if f.name in UNFOLDED_FIELDS else begun, begins[f.name])
     for f in dataclasses.fields(Seed):
         values[f.name] = draw_field(f, values, more)
     with more:
         device = draw_choice(
-            DEVICE,
-            _("Device"),
-            devices(),
-            str,
+            DEVICE, _("Device"), devices(), str,
             help=_("the processor (CPU or GPU) that trains; the name of the run does not depend on it"),
-        )
+        )  # fmt: skip
     lists, seeds, problem = _lists_and_seeds(model_class.Config, values)
-    for sentence in st.session_state.get(LINK_PROBLEMS, {}).values():
-        st.warning(_("Wrong value in the link: {}. The default is used instead.").format(markdown.escape(sentence)))
-    try:
-        found = _resolved(data, values)
-        if found is None:
-            about_data.info(_("Choose a zip or a folder of images."))
-            return [], device
-        describe_own_images(found, about_data)
-    except ValueError as wrong:
-        about_data.error(problem_text(wrong))
-        return [], device
-    try:
-        if problem:
-            raise problem
-        return grid(_config(model_class.Config, found, {f.name for f in trains}, values), lists, seeds), device
-    except ValueError as wrong:
-        st.error(problem_text(wrong))
-        return [], device
+    return Entered(data, values, device, lists, seeds, problem, about_data)
 
 
-def _family(families: list[str]) -> str:
-    """The chosen family. A link may contain its title or its name."""
-    return address.pick(
-        st.selectbox, _("Family"), families, format_func=family_title, key=FAMILY, help=_(
-            "the kind of model; the table below explains each family"
-        ),
-        on_change=forget_problem, args=(FAMILY,), reader=unknown_option(FAMILY, _("family"), families),
-    )  # fmt: skip
+def _open_with_default() -> None:
+    """Without a link, the first form of a session is that of OPENING. A link keeps its meaning: it omits defaults."""
+    if FAMILY in st.session_state or any(name.startswith(key_of("")) for name in st.query_params):
+        return
+    from aevae.models import family_class
 
-
-def objectives() -> str:
-    """A Markdown table of all families: objective and paper."""
-    from aevae.models import FAMILIES, family_class
-
-    rows = [f"| {_('Family')} | {_('minimises')} | {_('source')} |", "|---|---|---|"]
-    for name in FAMILIES:
-        model = family_class(name)
-        rows.append(f"| {family_title(name)} | `{model.objective.replace('|', chr(0x2223))}` | {model.paper} |")
-    return "\n".join(rows)
+    family, options = OPENING
+    st.session_state[FAMILY] = family
+    st.session_state.update({key_of(name): value for name, value in options.items()})
+    st.session_state[_BEGUN] = family, _defaults(family_class(family).Config) | options
 
 
 def _follow_family_defaults(config_class: type) -> None:
-    """After a change of family, options at the old family's default take the new family's default."""
-    fields = dataclasses.fields(config_class)
-    own, last = {f.name: f.default for f in fields}, st.session_state.get(_BEGUN, {})
-    for f in fields:
+    """After a change of family, options at the old family's first value take the new family's default."""
+    family, own = config_class.family, _defaults(config_class)
+    last_family, last = st.session_state.get(_BEGUN, (family, {}))
+    if last_family == family and last:
+        return
+    for f in dataclasses.fields(config_class):
         key = key_of(f.name)
-        at_default = f.name in last and st.session_state.get(key) == last[f.name]
+        at_first = f.name in last and st.session_state.get(key) == last[f.name]
         unknown = st.session_state.get(key) not in f.metadata.get("choices", (st.session_state.get(key),))
-        if key in st.session_state and last != own and (at_default or unknown):
+        if key in st.session_state and last_family != family and (at_first or unknown):
             st.session_state[key] = f.default
-    st.session_state[_BEGUN] = own
+    st.session_state[_BEGUN] = family, own
+
+
+def _defaults(config_class: type) -> dict[str, Any]:
+    return {f.name: f.default for f in dataclasses.fields(config_class)}
 
 
 def _resolved(data: str | None, values: dict) -> DataConfig | None:
@@ -152,9 +191,9 @@ def _resolved(data: str | None, values: dict) -> DataConfig | None:
     return datasets.resolve(DataConfig(data, **{f.name: values[f.name] for f in _data_fields()})) if data else None
 
 
-def _config(model_class: type, data: DataConfig, trains: set[str], values: dict) -> RunConfig:
+def _config(model_class: type, data: DataConfig, values: dict) -> RunConfig:
     """The RunConfig of these values. Raises ValueError."""
-    mine = {f.name for f in dataclasses.fields(model_class)}
+    mine, trains = ({f.name for f in dataclasses.fields(part)} for part in (model_class, TrainConfig))
     return RunConfig(
         data,
         build(model_class, {k: v for k, v in values.items() if k in mine}),
@@ -242,7 +281,7 @@ def _lists_and_seeds(config_class: type, values: dict) -> tuple[dict[str, list],
         )
         for f in fields:
             text = st.text_input(
-                _(pretty(f.name)), key=list_key(f.name), max_chars=MAX_CHARACTERS, help=_(f.metadata["help"]),
+                option_title(f.name), key=list_key(f.name), max_chars=MAX_CHARACTERS, help=_(f.metadata["help"]),
                 placeholder=f"{values[f.name]:g}", bind="query-params", persist_state="session",
             )  # fmt: skip
             try:
@@ -304,7 +343,7 @@ def fill(config: RunConfig) -> None:
     ).lr
     known = name in [row["name"] for row in catalogue()]
     st.session_state[FAMILY] = config.model.family
-    st.session_state[_BEGUN] = {f.name: f.default for f in dataclasses.fields(config.model)}
+    st.session_state[_BEGUN] = config.model.family, _defaults(type(config.model))
     st.session_state[DATA] = name if known else OWN
     if not known:
         st.session_state[PATH] = name.partition(":")[2]

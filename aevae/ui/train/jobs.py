@@ -1,5 +1,6 @@
 """Submitting, watching and cancelling runs, and the state of each job as text."""
 
+import contextlib
 import re
 import time
 from collections.abc import Sequence
@@ -12,11 +13,12 @@ from aevae.figures.palette import family_title
 from aevae.queue import jobs
 from aevae.queue.queuefile import Job, QueueBroken, store_problem
 from aevae.run_config import RunConfig
-from aevae.store import checkpoints
+from aevae.store import checkpoints, titles
 from aevae.store.checkpoints import NAME, RunInfo
 from aevae.ui.frame import access
 from aevae.ui.i18n import _
 from aevae.ui.shared import address, markdown, redraw, run_picker
+from aevae.ui.shared.option_words import option_text
 from aevae.ui.train import costs
 
 MAX_JOBS = 500  # jobs that are read from the queue
@@ -172,13 +174,25 @@ def counts(rows: Sequence[Job]) -> str:
 
 def run_of(job: Job) -> RunInfo:
     """The run of a job, as its config describes it; its folder may not exist yet."""
-    return RunInfo(job.run, Path(), job.state, config=job.config)
+    folder = paths.runs_dir() / job.run
+    return RunInfo(job.run, folder, job.state, config=job.config, title=titles.read(folder))
 
 
 def job_label(job: Job) -> str:
-    """The label of a job: the label of its run and the seed."""
-    text = run_picker.run_label(run_of(job))
-    return f"{text} · {_('seed')} {job.config.get('seed', 0)}"
+    """The label of a job: that of its run."""
+    return run_picker.run_label(run_of(job))
+
+
+def job_facts(job: Job) -> str:
+    """What the label of a job leaves out: data set, epochs, seed."""
+    names, values = ("name", "epochs", "seed"), run_picker.options_of(run_of(job))
+    return " · ".join(option_text(name, values[name]) for name in names if values.get(name) is not None)
+
+
+def wake_worker() -> None:
+    """Start the worker when the page opens, so that it is ready at the first press of Train."""
+    with contextlib.suppress(QueueBroken, OSError):  # a press shows the problem
+        jobs.wake_worker()
 
 
 def state_text(job: Job) -> str:

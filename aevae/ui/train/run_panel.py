@@ -18,7 +18,7 @@ from aevae.figures.curves import loss_curves
 from aevae.figures.palette import family_title
 from aevae.queue import jobs
 from aevae.queue.queuefile import Job, QueueBroken, set_aside
-from aevae.run_config import option_value
+from aevae.run_config import RunConfig, option_value
 from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.film import film_view
@@ -27,17 +27,19 @@ from aevae.ui.frame.monitoring import beat
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, markdown, redraw, run_picker
-from aevae.ui.train import costs, data_set
+from aevae.ui.train import costs, data_set, naming
 from aevae.ui.train.jobs import (
     MAX_JOBS,
     PROBLEM,
     WATCHED,
     apply_action,
     cancel_button,
+    job_facts,
     job_label,
     read_folder,
     resume_without_job,
     resumes_at,
+    run_of,
     state_text,
     together,
     watched,
@@ -47,7 +49,8 @@ from aevae.ui.train.queue_panel import queue_list
 STEP_WAIT_SECONDS = 0.7  # seconds that a press of One step waits for the worker
 IMAGES_PER_ROW = 12  # images in a row of the sheet
 LABS = {"sequence": "pages/beyond/02_time.py", "pair": "pages/beyond/05_flow.py"}  # input -> where it is shown
-_ACTIVE = "train_active"  # session: numbers of the jobs that were active at the last look
+NEW_SECONDS, FIRST_BEAT_SECONDS = 10, 0.3  # for so long after a press, the page looks for images more often
+_ACTIVE = "train_active"  # session: `_active` at the last look
 
 
 def open_in(page: str, name: str) -> None:
@@ -77,9 +80,17 @@ def open_buttons(info: RunInfo, key: str) -> None:
 def has_something_to_show() -> bool:
     """Whether there is a run to show: a watched one, or one that waits or runs."""
     try:
-        return bool(watched() or together() or _active(jobs.jobs(MAX_JOBS)))
+        return bool(watched() or together() or any(job.active for job in jobs.jobs(MAX_JOBS)))
     except QueueBroken:
         return False
+
+
+def problems() -> None:
+    """Show why the last request failed, and whether a damaged queue was set aside."""
+    if problem := st.session_state.pop(PROBLEM, None):
+        st.error(markdown.escape(problem))
+    if aside := set_aside():
+        st.warning(markdown.escape(aside))
 
 
 def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
@@ -87,10 +98,6 @@ def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
 
     detail: draws the watched runs above the queue and returns their names; by default one run.
     """
-    if problem := st.session_state.pop(PROBLEM, None):
-        st.error(markdown.escape(problem))
-    if aside := set_aside():
-        st.warning(markdown.escape(aside))
     watched()
     try:
         active = _active(jobs.jobs(MAX_JOBS))
@@ -98,11 +105,14 @@ def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
         st.error(markdown.escape(problem))
         return
     st.session_state[_ACTIVE] = active
-    redraw.fragment(_live, run_every=beat() if active else None)(detail or _watched_run)
+    each = beat(FIRST_BEAT_SECONDS) if True in active.values() else beat() if active else None
+    redraw.fragment(_live, run_every=each)(detail or _watched_run)
 
 
-def _active(listing: list[Job]) -> list[int]:
-    return sorted(job.id for job in listing if job.active)
+def _active(listing: list[Job]) -> dict[int, bool]:
+    """Number of each active job -> whether it is new, so that its first images are expected soon."""
+    now = time.time()
+    return {job.id: now - job.created < NEW_SECONDS for job in sorted(listing, key=lambda job: job.id) if job.active}
 
 
 def _live(detail: Callable[[list[Job]], set[str]]) -> None:
@@ -125,17 +135,23 @@ def _watched_run(listing: list[Job]) -> set[str]:
     """Show the watched run, else the one that is being trained; returns its name."""
     active = [job for job in listing if job.active]
     name = st.session_state.get(WATCHED) or (active[0].run if active else None)
-    if name is None:
-        st.info(_("Nothing is being trained. Choose a model and a data set, then press Train."))
-    else:
+    if name is not None:
         job = next((job for job in listing if job.run == name), None)
         _detail(name, job, read_folder(name))
     return {name} if name else set()
 
 
 def _detail(name: str, job: Job | None, info: RunInfo | None) -> None:
-    st.header(job_label(job) if job else run_picker.run_label(info) if info else name, anchor=False)
-    st.caption(name)
+    st.header(markdown.strip(job_label(job) if job else run_picker.run_label(info) if info else name), anchor=False)
+    st.caption(" · ".join([*([job_facts(job)] if job else [run_picker.about(info)] if info else []), f"`{name}`"]))
+    if job and job.active and not access.owns(name):
+        st.info(
+            _(
+                "Somebody else started this run, or you did before you reloaded the page. To train your own, open "
+                "**Train another model** above."
+            ),
+            icon=":material/group:",
+        )
     if job is None and info is None:
         st.info(
             _(
@@ -157,12 +173,11 @@ def _detail(name: str, job: Job | None, info: RunInfo | None) -> None:
             _stopped(job, info)
         if job and job.progress.get("begun_anew"):
             st.warning(markdown.escape(str(job.progress["begun_anew"])))
-    if info is None:
-        return
-    film(info, running=bool(job and job.active))
-    history = read_history(info.path)
-    if history:
-        curves({family_title(info.family): history}, {family_title(info.family): info.family}, f"train_{name}")
+    running = bool(job and job.active)
+    if info or running:
+        film(info or run_of(job), running=running)
+    if info:
+        curves(info, f"train_{name}")
 
 
 def _progress(job: Job) -> None:
@@ -235,8 +250,9 @@ def _advance(number: int, by: str) -> None:
 def _pace_text(job: Job) -> str:
     now = job.progress
     epochs = option_value(job.config, "epochs")
-    parts = [_("{:.2f} of {} epochs").format(epochs * now["step"] / now["steps"], epochs)]
-    parts.append(_("step {:,} of {:,}").format(now["step"], now["steps"]))
+    parts = [_("epoch {:.2f} of {}").format(epochs * now["step"] / now["steps"], epochs)]
+    if job.pace != "go":  # the buttons count steps
+        parts.append(_("step {:,} of {:,}").format(now["step"], now["steps"]))
     if now.get("images_per_s"):
         parts.append(_("{:,.0f} images / s").format(now["images_per_s"]))
     if now.get("seconds_left") is not None and job.pace == "go":
@@ -251,7 +267,9 @@ def _ended(name: str, info: RunInfo | None) -> None:
         st.success(_("Finished: {} epochs in {}.").format(info.epochs, costs.duration(info.state.get("seconds", 0))))
         if info.warning:
             st.warning(_("Warning: {}").format(markdown.escape(info.warning)))
-        open_buttons(info, "train_open")
+        with st.container(horizontal=True, gap="small"):
+            open_buttons(info, "train_open")
+            naming.name_form(info, "train_name")
     elif info.status == "diverged":
         st.warning(_("Training diverged: {}.").format(markdown.escape(info.reason)) + " " + resumes_at(info))
     else:
@@ -304,13 +322,18 @@ def terms(histories: dict[str, list[dict]]) -> list[str]:
     return list(dict.fromkeys(t for history in histories.values() for line in history for t in line.get("test", ())))
 
 
-def curves(histories: dict[str, list[dict]], families: dict[str, str], key: str) -> None:
-    """A chart with test and train curves for every loss term of these histories."""
-    found = terms(histories)
-    for row in range(0, len(found), 2):
-        for column, term in zip(st.columns(2), found[row : row + 2], strict=False):
-            chart = cached.figure(loss_curves, histories, term, families=families, height=260)
-            column.plotly_chart(chart, key=f"{key}_{term}", config={"displayModeBar": False})
+def curves(info: RunInfo, key: str) -> None:
+    """A chart with test and train curves for every loss term of a run, folded if its film shows the terms."""
+    history, title = read_history(info.path), family_title(info.family)
+    if not history:
+        return
+    in_film = component.trouble([], has_server_version=False) is None and film_view.has_terms(info)
+    with st.expander(_("Curves of training and test images"), key=f"{key}_curves", expanded=not in_film):
+        found = terms({title: history})
+        for row in range(0, len(found), 2):
+            for column, term in zip(st.columns(2), found[row : row + 2], strict=False):
+                chart = cached.figure(loss_curves, {title: history}, term, families={title: info.family}, height=260)
+                column.plotly_chart(chart, key=f"{key}_{term}", config={"displayModeBar": False})
 
 
 def film(info: RunInfo, *, running: bool = False, key: str = "train") -> None:
@@ -323,6 +346,13 @@ def film(info: RunInfo, *, running: bool = False, key: str = "train") -> None:
     )
     with screen:
         play([info, other] if other else [info], key, running=running)
+
+
+def untrained(config: RunConfig) -> None:
+    """The plane, reconstructions and samples of this run before its first step."""
+    if component.trouble([], has_server_version=False) is None:
+        run = RunInfo(config.name, Path(), "new", config=config.to_dict())
+        film_view.player([run], key="train_start_film", running=True)
 
 
 def play(runs: Sequence[RunInfo], key: str, *, running: bool = False) -> None:

@@ -15,8 +15,8 @@ from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 from aevae.ui.i18n import _
 from aevae.ui.shared import cached, markdown, run_picker
+from aevae.ui.shared.option_words import option_title
 from aevae.ui.train import costs, run_panel
-from aevae.ui.train.fields import pretty
 from aevae.ui.train.jobs import (
     PROBLEM,
     cancel_button,
@@ -33,6 +33,7 @@ from aevae.ui.train.sweep_runs import (
     MAX_COMPARED,
     SYMBOLS,
     Member,
+    by_value,
     curves_of,
     evenly_chosen,
     labels_of,
@@ -43,6 +44,7 @@ from aevae.ui.train.sweep_runs import (
     seconds_left,
     varied_options,
 )
+from aevae.ui.train.sweep_strips import strips
 
 CHOSEN_RUN, TERM = "train_sweep_one", "train_sweep_term"
 
@@ -112,7 +114,7 @@ def offer_training(configs: Sequence[RunConfig], device: str) -> None:
 
 
 def _detail(fingerprints: Sequence[str], listing: list[Job]) -> set[str]:
-    found = members_of(fingerprints, listing)
+    found = by_value(members_of(fingerprints, listing))
     if not found:
         st.info(
             _("None of the runs in this link is on this computer. Train them here, or import them on the page Models.")
@@ -120,7 +122,7 @@ def _detail(fingerprints: Sequence[str], listing: list[Job]) -> set[str]:
         return set()
     st.header(sweep_label([member.config for member in found]), anchor=False)
     differ = {name: list(rank_values(found, name)) for name in varied_options([member.config for member in found])}
-    words = [f"{SYMBOLS.get(name, pretty(name))} = {', '.join(values)}" for name, values in differ.items()]
+    words = [f"{SYMBOLS.get(name, option_title(name))} = {', '.join(values)}" for name, values in differ.items()]
     seeds = len({member.config.get("seed", 0) for member in found})
     st.caption(" · ".join([*words, _("{} seeds").format(seeds)] if seeds > 1 else words))
     if len(found) < len(set(fingerprints)):
@@ -128,6 +130,7 @@ def _detail(fingerprints: Sequence[str], listing: list[Job]) -> set[str]:
             _("{} of the runs in this link are not on this computer.").format(len(set(fingerprints)) - len(found))
         )
     _progress(found)
+    strips(found)
     _outcome(found)
     labels = labels_of(found)
     run_picker.say_rises({labels[member.name]: member.info for member in found if member.info})
@@ -227,7 +230,7 @@ def _outcome(found: Sequence[Member]) -> None:
 def _single_run(found: Sequence[Member]) -> None:
     """A table of all runs, and one of them to watch, cancel or open."""
     labels = labels_of(found)
-    with st.expander(_("Each run in numbers"), key="train_sweep_each"):
+    with st.expander(_("Each run in a table"), key="train_sweep_each"):
         st.dataframe(result_rows(found), hide_index=True, key="train_sweep_table")
     names = [member.name for member in found]
     if st.session_state.get(CHOSEN_RUN) not in names:
@@ -248,7 +251,7 @@ def _single_run(found: Sequence[Member]) -> None:
     ended = [member.name for member in found if member.finished]
     if len(ended) > 1:
         chosen = evenly_chosen([member for member in found if member.finished])
-        title = _("Compare them in Models") if len(ended) <= MAX_COMPARED else _("Compare {} of them in Models")
+        title = _("Show them side by side") if len(ended) <= MAX_COMPARED else _("Show {} of them side by side")
         if st.button(title.format(len(chosen)), key="train_sweep_compare", icon=":material/compare:"):
             compare(chosen)
 

@@ -13,8 +13,8 @@ from aevae.queue.queuefile import Job
 from aevae.store.checkpoints import NAME, RunInfo
 from aevae.ui.i18n import _
 from aevae.ui.shared import cached, markdown
+from aevae.ui.shared.option_words import option_title
 from aevae.ui.train import run_panel
-from aevae.ui.train.fields import pretty
 from aevae.ui.train.jobs import read_folder
 
 SYMBOLS = {"latent_dim": "d", "beta": "β"}  # option -> symbol; other options are shown by name
@@ -107,7 +107,7 @@ def varied_options(configs: Sequence[dict]) -> list[str]:
 def value_label(config: dict, names: Sequence[str]) -> str:
     """`β = 4, d = 2`: the values of these options."""
     values = options(config)
-    return ", ".join(f"{SYMBOLS.get(name, pretty(name))} = {_shown(values.get(name))}" for name in names)
+    return ", ".join(f"{SYMBOLS.get(name, option_title(name))} = {_shown(values.get(name))}" for name in names)
 
 
 def _shown(value: object) -> str:
@@ -147,6 +147,17 @@ def rank_values(found: Sequence[Member], name: str) -> dict[str, int]:
     return {_shown(value): i for i, value in enumerate(sorted(values, key=None if numeric else str))}
 
 
+def by_value(found: Sequence[Member]) -> list[Member]:
+    """The runs in the order of the values in which they differ, then of their seeds."""
+    ranks = {name: rank_values(found, name) for name in varied_options([member.config for member in found])}
+
+    def key(member: Member) -> tuple:
+        values = options(member.config)
+        return (*(rank[_shown(values.get(name))] for name, rank in ranks.items()), member.config.get("seed", 0))
+
+    return sorted(found, key=key)
+
+
 def outcomes(found: Sequence[Member]) -> tuple[list[rates.Outcome], str]:
     """The results of finished runs, and the title of the x-axis: "" for the KL, else an option."""
     ended = [(member, numbers) for member in found if (numbers := final_numbers(member))]
@@ -168,7 +179,7 @@ def outcomes(found: Sequence[Member]) -> tuple[list[rates.Outcome], str]:
         )
         for member, numbers in ended
     ]
-    return rows, "" if rated else pretty(point)
+    return rows, "" if rated else option_title(point)
 
 
 def _is_number(member: Member, name: str) -> bool:
@@ -221,7 +232,7 @@ def result_rows(found: Sequence[Member]) -> list[dict]:
     words |= {"done": _("done"), "cancelled": _("cancelled"), "unfinished": _("unfinished")}
     words["diverged"] = _("diverged")
     return [
-        {SYMBOLS.get(name, pretty(name)): options(member.config).get(name) for name in differ}
+        {SYMBOLS.get(name, option_title(name)): options(member.config).get(name) for name in differ}
         | {_("seed"): member.config.get("seed", 0), _("state"): words.get(member.state, member.state)}
         | {f"{name} (nats)": value for name, value in final_numbers(member).items()}
         for member in found

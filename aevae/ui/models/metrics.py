@@ -1,4 +1,4 @@
-"""The numbers of a run that pages show, with units."""
+"""The metrics of a run that the page shows, with units."""
 
 import math
 
@@ -6,7 +6,7 @@ from aevae.reporting import comparison
 from aevae.store.checkpoints import RunInfo
 
 NOT_SHOWN = ("samples", "seed", "schema")  # keys of metrics that say how they were measured
-KEY_NUMBERS = ("recon", "kl", "elbo", "sse")  # on a card
+KEY_METRICS = ("recon", "kl", "elbo", "sse")  # on a card
 
 
 def unit_of(key: str) -> str:
@@ -14,8 +14,8 @@ def unit_of(key: str) -> str:
     return "test images" if key == "images" else comparison.describe(key).signed_unit
 
 
-def finite_numbers(values) -> dict[str, float]:
-    """The finite scalar numbers of untrusted metrics; other values are dropped."""
+def finite_metrics(values) -> dict[str, float]:
+    """The finite scalar values of untrusted metrics; other values are dropped."""
     if not isinstance(values, dict):
         return {}
     return {
@@ -25,13 +25,13 @@ def finite_numbers(values) -> dict[str, float]:
     }
 
 
-def main_numbers(run: RunInfo) -> dict[str, tuple[float, str]]:
-    """Name -> (value, unit) of the KEY_NUMBERS on the run's own test set."""
-    values = finite_numbers(run.metrics.get(run.dataset, {}))
-    return {key: (values[key], comparison.describe(key).unit) for key in KEY_NUMBERS if key in values}
+def main_metrics(run: RunInfo) -> dict[str, tuple[float, str]]:
+    """Name -> (value, unit) of the KEY_METRICS on the run's own test set."""
+    values = finite_metrics(run.metrics.get(run.dataset, {}))
+    return {key: (values[key], comparison.describe(key).unit) for key in KEY_METRICS if key in values}
 
 
-def number_text(value: tuple[float, str]) -> str:
+def metric_text(value: tuple[float, str]) -> str:
     number, unit = value
     return f"{number:.1f} {unit}"
 
