@@ -10,7 +10,7 @@ from aevae.browser.plain import SURE
 from aevae.metrics import classifier
 from aevae.store import bundles
 from aevae.ui.labs import two_planes
-from aevae.ui.shared import cached
+from aevae.ui.shared import cached, url_values
 from aevae.ui.sliders import hand_planes
 
 PAGE = "pages/variational/00_two_planes.py"
@@ -75,7 +75,7 @@ def test_the_page_sends_all_planes_and_the_hand_of_the_address(shipped_runs):
     assert not app.exception and not app.error
     spec, arrays = sent_to_module(app, "two_planes")
     assert [model["name"] for model in spec["models"]][:1] == ["AE"] and len(spec["models"]) == 7
-    assert spec["adopt"] == [5, 1.5, 0.0, 3] and spec["isTouched"]
+    assert spec["state"] == {"beta": 5, "x": 1.5, "y": 0.0, "handful": 3} and spec["isTouched"]
     assert arrays["random"].shape == (10, 20, 2) and arrays["places0"].shape == (1000, 2)
     assert any("β = 8: reconstruction" in element.value for element in app.markdown)
 
@@ -83,17 +83,19 @@ def test_the_page_sends_all_planes_and_the_hand_of_the_address(shipped_runs):
 def test_a_try_sets_the_page_up(shipped_runs):
     app = open_page(PAGE)
     spec, _arrays = sent_to_module(app, "two_planes")
-    assert not spec["isTouched"] and spec["adopt"] == [2, 0, 0, 0]
+    assert not spec["isTouched"] and spec["state"] == {"beta": 2, "x": 0, "y": 0, "handful": 0}
+    app.button(key="try_1").click().run()
+    spec, _arrays = sent_to_module(app, "two_planes")
+    assert spec["isTouched"] and spec["state"]["x"] == 2.8
     app.button(key="try_3").click().run()
-    assert sent_to_module(app, "two_planes")[0]["adopt"][0] == 0
+    assert sent_to_module(app, "two_planes")[0]["state"]["beta"] == 0
 
 
-def test_what_the_browser_sent_is_not_sent_back(monkeypatch):
+def test_only_complete_messages_are_stored(monkeypatch):
     state: dict = {}
-    monkeypatch.setattr(two_planes.st, "session_state", state)
-    for key, bounds in two_planes._ranges().items():
-        state[key] = bounds[0]
-    two_planes._receive({"beta": 4, "x": 0.25, "y": -1.0, "handful": 2, "n": 1})
-    assert [state[key] for key in two_planes._ranges()] == [4, 0.25, -1.0, 2] == state[two_planes._SENT]
-    two_planes._receive({"beta": 99, "x": 0.25, "y": -1.0, "handful": 2, "n": 2})
-    assert state["beta_at"] == 4
+    monkeypatch.setattr(url_values.st, "session_state", state)
+    receive = url_values.number_handler(two_planes.NAMES, two_planes._ranges())
+    receive({"beta": 4, "x": 0.25, "y": -1.0, "handful": 2, "n": 1})
+    assert state == {"beta_at": 4, "hand_x": 0.25, "hand_y": -1.0, "handful": 2}
+    receive({"beta": 99, "x": 0.5, "y": -1.0, "handful": 2, "n": 2})
+    assert state["beta_at"] == 4 and state["hand_x"] == 0.25
