@@ -43,6 +43,7 @@ def _receive(payload: dict) -> None:
     """Store the drawing, or which model is shown."""
     for key in (DIGIT, GUEST):
         picker.take_drawing(key, payload)
+    st.session_state.pop(f"{GUEST}_drawing", None)  # there it is a complete digit, and the board begins empty
     url_values.number_handler({"chosen": "toy"}, VALUES)(payload)
 
 
