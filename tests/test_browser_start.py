@@ -120,7 +120,7 @@ def test_no_click_the_drawing_is_encoded_under_the_pen(visitor):
 def test_one_click_the_same_hand_over_another_model(visitor):
     visitor.arrive()
     plane = visitor.page.locator(".toy canvas.field").bounding_box()
-    visitor.page.mouse.move(plane["x"] + 0.85 * plane["width"], plane["y"] + 0.2 * plane["height"])
+    visitor.page.mouse.move(plane["x"] + 0.15 * plane["width"], plane["y"] + 0.56 * plane["height"])
     visitor.page.wait_for_timeout(200)
     seen = {"VAE": visitor.image}
     for name, clicks in (("AE", 1), ("β-VAE, β = 8", 2)):
