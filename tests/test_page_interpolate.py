@@ -16,7 +16,6 @@ from streamlit.testing.v1 import AppTest
 
 from aevae import paths
 from aevae.latent.interpolation import KINDS, arithmetic, bilinear, lerp, path, slerp
-from aevae.metrics.neighbours import count_within
 from aevae.runs import load_run
 from aevae.ui.interpolate import path_view, spaces, steps_view
 from aevae.ui.shared import cached
@@ -327,14 +326,6 @@ def test_without_a_browser_that_can_the_server_draws_the_place(store):
     widget(at, "button_group", "walk").set_value("four").run()
     widget(at, "slider", "down").set_value(1.0).run()
     assert not at.exception and len(strips(at)) == 2 * (2 + 1)
-
-
-def test_counting_within_a_radius():
-    bank = np.array([[0, 0], [1, 0], [0, 2]], np.float32)
-    assert count_within(bank, bank, 1.5).tolist() == [2, 2, 1]
-    assert count_within(np.empty((0, 2)), bank, 1).tolist() == []
-    with pytest.raises(ValueError, match="are needed"):
-        count_within(np.zeros((1, 3)), bank, 1)
 
 
 def test_the_browser_walks_as_python_does(tmp_path):
