@@ -13,7 +13,6 @@ from aevae.ui.shared import address, cached, image_sheets, markdown, redraw, run
 from aevae.ui.shared.run_picker import DIGIT
 from aevae.ui.sliders import latent_code, live_view, server_view
 
-MAX_UNSCROLLED_SLIDERS = 8  # sliders of the server's version that fit beside the image; more of them scroll there
 GRID_SIDE, MAX_STRIPS = 15, 16  # images a side; rows
 FIRST_DIGIT = picker.GOOD_DIGITS[3]
 
@@ -75,12 +74,9 @@ def server_sliders(space: latent_code.LatentSpace, z: np.ndarray, beside: list[s
 
 def show_sliders(space: latent_code.LatentSpace, z: np.ndarray) -> None:
     """A slider for each active dimension; dead ones are folded below."""
-    with st.container(
-        height=365 if len(space.alive) > MAX_UNSCROLLED_SLIDERS else "content", border=False, key="server_sliders"
-    ):
-        latent_code.sliders(space.alive, z, space)
-        if not space.alive:
-            st.info(_("No dimension of this code carries information: the decoder ignores the code."))
+    latent_code.sliders(space.alive, z, space)
+    if not space.alive:
+        st.info(_("No dimension of this code carries information: the decoder ignores the code."))
     if space.dead:
         text = _("{} dead dimensions: the image hardly changes with them").format(len(space.dead))
         folded = st.expander(text, key="dead", on_change="rerun")
