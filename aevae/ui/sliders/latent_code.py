@@ -247,11 +247,12 @@ def sliders(dims: list[int], z: np.ndarray, space: LatentSpace, columns: int = 2
     """Show a slider for each of `dims`, row by row."""
     for start in range(0, len(dims), columns):
         for column, dim in zip(st.columns(columns), dims[start : start + columns], strict=False):
-            st.session_state[slider_key(dim)] = float(z[dim])
+            low, high = float(space.low[dim]), float(space.high[dim])
+            st.session_state[slider_key(dim)] = min(max(float(z[dim]), low), high)  # float32 rounds beyond the ends
             column.slider(
                 space.label(dim),
-                float(space.low[dim]),
-                float(space.high[dim]),
+                low,
+                high,
                 step=space.step(dim),
                 key=slider_key(dim),
                 on_change=move,
