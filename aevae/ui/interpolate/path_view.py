@@ -113,8 +113,8 @@ def _scrub_live(spec: dict, arrays: dict[str, np.ndarray], runs: list[str]) -> N
     st.caption(
         _(
             "The curve shows how far each step is from the nearest real digit's code. Below the dashed line: among "
-            "real codes. Dark above it: a hole. Unit: the typical spacing between real codes. Red bar at the right: the "
-            "largest distance, as a mean over {} walks between random digits."
+            "real codes. Dark above it: a hole. Unit: the typical spacing between real codes. Red bar at the right: "
+            "the largest distance, as a mean over {} walks between random digits."
         ).format(NUM_WALKS)
         if len(at) == 1
         else _(
