@@ -264,7 +264,7 @@ def test_a_swipe_that_begins_on_a_slider_scrolls(phone):
 
 def test_a_swipe_that_begins_on_a_slider_of_streamlit_scrolls(phone):
     hand = phone("interpolate")
-    slider = hand.into_view(hand.page.locator(".stSlider").first)
+    slider = hand.into_view(hand.page.locator(".st-key-steps .stSlider, .st-key-steps.stSlider").first)
     track, value = slider.locator('[role="group"] > div').first, slider.locator("input")
     before, top = value.input_value(), hand.top
     hand.swipe(track, 0, -150, at=(0.9, 0.5))

@@ -172,16 +172,14 @@ def test_at_first_the_denoiser_is_right_the_ae_rough_and_the_vae_wrong(shipped):
 
 
 def test_noise_pulls_the_codes_of_vaes_to_zero(shipped):
-    """What the explanation says: by a third or more for VAEs, with two numbers almost always to one digit, a 3."""
+    """What the explanation says: by a third or more for VAEs; with two numbers the answers are nearly equal."""
     clean, noisy = noisy_digits("gaussian", 0.5)
     small = cached.run(next(run.name for run in cached.finished() if (run.family, run.latent_dim) == ("vae", 2)))
     length = lambda run, images: np.linalg.norm(run.encode(images), axis=1).mean()  # noqa: E731
     kept = [length(run, noisy) / length(run, clean) for run in (*shipped[1:], small)]
     assert kept[0] > 0.75 and kept[1] < 0.67 and kept[2] < 0.67
-    images, labels = cached.shown_digits()
-    answers = small.reconstruct(noisy)
-    nearest = [labels[np.square(images - image).sum((1, 2, 3)).argmin()] for image in answers]
-    assert nearest.count(3) > 0.9 * len(nearest)
+    spread = [small.reconstruct(images).var(0).sum() for images in (clean, noisy)]
+    assert spread[1] < 0.15 * spread[0], "nearly the same answer to all"
 
 
 def test_at_the_fitting_levels_no_model_answers_black_and_a_square_is_not_filled(shipped):
@@ -307,7 +305,7 @@ def test_runs_of_one_other_set_show_its_images(store, mounted, monkeypatch):
     assert mounted.spec["clean"] == "a boot"
     assert not [c for c in at.caption if "trained on" in c.value]
     at.multiselect(key="models").set_value([name, store["ae"]]).run()
-    assert np.array_equal(mounted.arrays["clean"], cached.shown_digits()[0][FIRST_DIGIT].reshape(-1))
+    assert np.array_equal(mounted.arrays["clean"], cached.shown_digits()[0][299].reshape(-1)), "the last of the 300"
     assert [c for c in at.caption if "trained on fashion-mnist" in c.value]
 
 

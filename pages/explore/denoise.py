@@ -141,8 +141,8 @@ layout.explain(
         "**Why does the VAE draw another digit?** It never saw noise either. Its encoder answers a strange image with "
         "a code near 0, the centre of the prior: with Gaussian noise of 0.5 the codes of the shipped VAEs shrink by a "
         "third or more, those of the plain autoencoder hardly. Near 0 the decoder draws a blurred mixture of digits. "
-        "So many noisy digits get nearly the same answer, and the VAE's curve becomes flat. With two numbers almost "
-        "every noisy digit becomes the same blurred 3.\n\n"
+        "So many noisy digits get nearly the same answer, and the VAE's curve becomes flat. With two numbers nearly "
+        "all noisy digits get the same blurred answer.\n\n"
         "Apply the denoising model again and again: one or two steps remove the noise. Then the digit changes: "
         "strokes become sharper, some break, and an 8 may become a 6."
     ),

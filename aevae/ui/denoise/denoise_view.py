@@ -151,7 +151,7 @@ def show_live(runs: Sequence, clean: np.ndarray, name: str, corruption: Corrupti
     if corruption.layer is not None:
         arrays |= dict(zip(("cover", "ink"), corruption.layer.reshape(2, -1), strict=True))
     component.mount(
-        "noise", "noise_live", spec, arrays, programs=[run.info for run in runs], height=480, on_send=receive
+        "noise", "noise_live", spec, arrays, programs=[run.info for run in runs], height=425, on_send=receive
     )
 
 

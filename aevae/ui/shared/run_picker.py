@@ -134,17 +134,19 @@ def pick_model(
     families: tuple[str, ...] | None = None,
     label: str | None = None,
     prefer: Sequence[str] = ("vae",),
+    default: str | None = None,
     help: str | None = None,
 ) -> str:
     """Name of the chosen finished run of these families (None: all). Stops the page with a message if there is none.
 
-    prefer: the default is the first run of the first of these families. An unknown value in the URL is replaced by the
-    default.
+    default: name of a run; without it, the first run of the first family of `prefer`. An unknown value in the URL is
+    replaced by the default.
     """
     runs = _runs_or_stop(families)
     order = sorted(range(len(runs)), key=lambda i: (_rank(runs[i].family, prefer), i))
     names = [run.name for run in runs]
-    return pick_run(st.selectbox, label or _("Model"), names, index=order[0], key=key, help=help)
+    first = names.index(default) if default in names else order[0]
+    return pick_run(st.selectbox, label or _("Model"), names, index=first, key=key, help=help)
 
 
 def pick_run(widget: Callable, label: str, names: Sequence[str], *, key: str, format_func=None, **rest):
