@@ -149,10 +149,14 @@ def pick_model(
     return pick_run(st.selectbox, label or _("Model"), names, index=first, key=key, help=help)
 
 
-def pick_run(widget: Callable, label: str, names: Sequence[str], *, key: str, format_func=None, **rest):
-    """`address.pick` of runs: the widget shows labels, the address has names, including the default."""
+def pick_run(widget: Callable, label: str, names: Sequence[str], *, key: str, format_func=None, notes=st, **rest):
+    """`address.pick` of runs: the widget shows labels, the address has names, including the default.
+
+    notes: container for messages about runs of the link, for a widget in a closed pop-up.
+    """
     labels = {name: (format_func or label_of)(name) for name in names}  # labels may change with the next rerun
-    reader = address.LinkReader(partial(run_called, names=names), partial(_say_why_not, names=names), _say_gone)
+    say = partial(_say_why_not, names=names, notes=notes), partial(_say_gone, notes=notes)
+    reader = address.LinkReader(partial(run_called, names=names), *say)
     return address.pick(
         widget, label, names, key=key, format_func=lambda name: labels.get(name, name), always=True,
         reader=reader, **rest,
@@ -167,6 +171,7 @@ def pick_models(
     max_selections: int = 4,
     default: Sequence[str] | None = None,
     help: str | None = None,
+    notes=st,
 ) -> list[str]:
     """Names of 1..max_selections chosen finished runs, by default the first of each family. Stops the page if none."""
     runs = _runs_or_stop(families)
@@ -177,10 +182,10 @@ def pick_models(
     _forget_other_default(key, default)
     chosen = pick_run(
         st.multiselect, label or _("Models"), [run.name for run in runs], default=default, key=key,
-        max_selections=max_selections, help=help, wrap=True,
+        max_selections=max_selections, help=help, wrap=True, notes=notes,
     )  # fmt: skip
     if not chosen:
-        st.info(_("Choose at least one model."))
+        notes.info(_("Choose at least one model."))
         st.stop()
     return chosen
 
@@ -233,26 +238,26 @@ def _means(reference: str, name: str) -> bool:
     return name == reference or name.rpartition("-")[2].startswith(reference)
 
 
-def _say_why_not(reference: str, names: Sequence[str]) -> None:
+def _say_why_not(reference: str, names: Sequence[str], notes) -> None:
     """Show a message if a link refers to a run that this page cannot show, or to none or several."""
     others = [run for run in cached.runs() if run.name not in names]
     other = run_called(reference, [run.name for run in others])
     for run in others:
         if run.name == other:
-            return st.info(_("The link asks for {}: {}.").format(family_title(run.family), _why_not(run)))
+            return notes.info(_("The link asks for {}: {}.").format(family_title(run.family), _why_not(run)))
     several = len(_called(reference)) > 1
     reason = (
         _("several models have this name; use the full name of the run")
         if several
         else _("there is no such model here")
     )
-    st.info(_("The link asks for {}: {}.").format(markdown.escape(reference[:80]), reason))
+    notes.info(_("The link asks for {}: {}.").format(markdown.escape(reference[:80]), reason))
 
 
-def _say_gone(name: str) -> None:
+def _say_gone(name: str, notes) -> None:
     """Show a message that the chosen run is no longer in the store."""
     if name not in {run.name for run in cached.runs()}:
-        st.info(_("{} does not exist any more: it was deleted or renamed.").format(name))
+        notes.info(_("{} does not exist any more: it was deleted or renamed.").format(name))
 
 
 def _why_not(run: RunInfo) -> str:
