@@ -16,15 +16,16 @@ def pytest_collection(session: pytest.Session) -> None:
     if own and files:
         start = len(files) * int(own["workerid"].removeprefix("gw")) // own["workercount"]
         for file in files[start:] + files[:start]:
-            with contextlib.suppress(BaseException):  # the collection reports it
+            with contextlib.suppress(Exception, pytest.skip.Exception):  # the collection reports it
                 importlib.import_module(file.stem)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Browser tests are slow. Neighbouring files go to different processes, each of which begins with a part of the
     list; otherwise the first would get all browser tests."""
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker("slow")
-    places = {file: (i % 3, i) for i, file in enumerate(dict.fromkeys(item.path for item in items))}
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    places = {file: (i % processes, i) for i, file in enumerate(dict.fromkeys(item.path for item in items))}
     items.sort(key=lambda item: places[item.path])

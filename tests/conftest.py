@@ -19,6 +19,7 @@ from collecting import pytest_collection, pytest_collection_modifyitems  # noqa:
 
 if TYPE_CHECKING:
     import numpy as np
+    from forks import Fork
     from streamlit.testing.v1 import AppTest
 
 os.environ.setdefault("AEVAE_THREADS", "1")
@@ -334,22 +335,28 @@ def no_passcode(monkeypatch) -> None:
 
 
 @pytest.fixture
-def worker() -> Iterator[Callable[[], subprocess.Popen]]:
+def worker(request) -> Iterator[Callable[[], "subprocess.Popen | Fork"]]:
+    """`worker_command`, but forked where the system can fork."""
+    if sys.platform == "win32":
+        yield request.getfixturevalue("worker_command")
+        return
+    from forks import forks
+
+    with forks() as start:
+        yield functools.partial(start, "work")
+
+
+@pytest.fixture
+def worker_command() -> Iterator[Callable[[], subprocess.Popen]]:
     """A function that starts a worker process on this test's store; the worker ends when the queue is empty."""
     from aevae import paths
 
     started = []
+    command, pipe = [sys.executable, "-m", "aevae", "worker", "--once"], subprocess.PIPE
 
     def serve() -> subprocess.Popen:
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "aevae", "worker", "--once"],
-                cwd=paths.ROOT,
-                env=os.environ | {"AEVAE_NICE": "0"},
-                stderr=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-            )
-        )
+        env = os.environ | {"AEVAE_NICE": "0"}
+        started.append(subprocess.Popen(command, cwd=paths.ROOT, env=env, stderr=pipe, stdout=pipe))
         return started[-1]
 
     yield serve
