@@ -187,9 +187,19 @@ def test_who_runs_on_windows(monkeypatch, handle, error, waited, runs):
 
 
 def test_an_ended_child_is_reaped():
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(20)"])
     processes.end_child(process)
     assert process.returncode
+
+
+def test_a_process_of_another_user_runs_also_where_proc_is_missing(monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "kill", refuse)
+    monkeypatch.setattr(processes.Path, "read_bytes", refuse)
+    assert processes.is_running(1)
 
 
 # what ends processes, or names a parent that may be a launcher
