@@ -14,7 +14,7 @@ if internals.in_session():
     layout.start()
     page = st.navigation(menu.pages(), expanded=True)
     st.set_page_config(page_title=menu.tab_title(page.title))
-    layout.frame(access.ticket())
+    layout.frame(page.url_path, access.ticket())
     access.login_panel()
     layout.run(page)
 else:  # the server, before the first session

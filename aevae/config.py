@@ -213,12 +213,13 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = Non
         r = min(0.04, min(0.04, 0.05 (450 / T)^0.4) sqrt(B / 400)) min(1, (4000 / L)^0.5), L = T sqrt(B / 400)
         rate = r min(1, (400 / hidden)^0.25) min(1, (20 / latent_dim)^0.15)
 
-    T: number of steps, B: batch size. The rate is multiplied by the family's `rate_factor` and, on fewer than
-    LARGE_SET_IMAGES images, by its `rate_factor_small` and the likelihood's SMALL_SET_FACTORS, which reduce
-    overfitting. Fitted to validation splits with `benchmarks/recipe.py`: the best rate halves from 3 to 20 epochs of
-    MNIST. Longer runs on the same pixels need even smaller rates, or the model becomes sensitive to noise (the factor
-    with L; omitted if pixels are sampled). The rate grows with the root of the batch size and is smaller for wide
-    networks and codes (`hidden` counts only in an MLP). Tables: docs/recipe.md.
+    T: number of steps, B: batch size. The rate is multiplied by the family's `rate_factor`. On fewer than
+    LARGE_SET_IMAGES images three further factors reduce overfitting: the family's `rate_factor_small`, the likelihood's
+    SMALL_SET_FACTORS, and min(1, 20 / epochs) if the family `overfits`.
+    Fitted to validation splits with `benchmarks/recipe.py`: the best rate halves from 3 to 20 epochs of MNIST. Longer
+    runs on the same pixels need even smaller rates, or the model becomes sensitive to noise (the factor with L; omitted
+    if pixels are sampled). The rate grows with the root of the batch size and is smaller for wide networks and codes
+    (`hidden` counts only in an MLP). Tables: docs/recipe.md.
     """
     steps, root = -(-images // train.batch_size) * train.epochs, (train.batch_size / 400) ** 0.5
     rate = min(min(0.05 * (450 / steps) ** 0.4, MAX_RATE) * root, MAX_RATE)
@@ -228,12 +229,14 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = Non
         rate *= model.rate_factor * min(1.0, (20 / model.latent_dim) ** 0.15)
         if images < LARGE_SET_IMAGES:
             rate *= model.rate_factor_small * SMALL_SET_FACTORS.get(model.likelihood, 1.0)
+            rate *= min(1.0, SMALL_SET_EPOCHS / train.epochs) if model.overfits else 1.0
         if getattr(model, "network", "mlp") != "conv":
             rate *= min(1.0, (400 / max(getattr(model, "hidden", 0), 1)) ** 0.25)
     return float(f"{rate:.2g}")
 
 
 MAX_RISE = 2.0  # nats per image; a run that ends further above its best epoch always says so
+SMALL_SET_EPOCHS = 20  # default; longer runs overfit
 SMALL_SET_FACTORS = {"categorical": 0.125, "gaussian_learned": 0.5}  # likelihood -> factor of the peak rate
 LIKELIHOODS = {
     "bernoulli": "cross-entropy",
@@ -265,6 +268,7 @@ class ModelConfig(Validated):
     recipe: ClassVar[dict] = {}  # training options that differ from the preset `fast`; epochs of a small data set
     rate_factor: ClassVar[float] = 1.0  # factor of the peak rate of `fast`
     rate_factor_small: ClassVar[float] = 1.0  # a further factor on small data sets, which the family overfits
+    overfits: ClassVar[bool] = False  # on small data sets in long runs: nothing limits what the code may hold
     recipe_large: ClassVar[dict] = {}  # training options that differ from `recipe` on large data sets
     network: str = option(
         "mlp", "mlp: one hidden layer in encoder and decoder; conv: two strided convolutions", choices=("mlp", "conv")

@@ -118,6 +118,13 @@ def settings() -> list[Setting]:
     found += [vae(**small, family="iwae", samples=k) for k in (5, 50)]
     found += [vae(**small, family=family) for family in OTHERS]
     found += [vae(**small, family=family, epochs=100) for family in OTHERS]
+    long = dict(**small, epochs=100)
+    found += [vae(**long, likelihood=kind) for kind in ("gaussian_learned", "continuous_bernoulli", "gaussian_pixel")]
+    found += [vae(**long, likelihood="gaussian", sigma=0.03), vae(**long, family="beta_vae", beta=0.1)]
+    found += [vae(**long, network="conv"), vae(**long, family="iwae", samples=50)]
+    found += [
+        vae(**long, family="ae", **{k: v}) for k, v in (("latent_dim", 200), ("hidden", 1000), ("network", "conv"))
+    ]
     found += [vae(dataset="moving-digits", family="td_vae", epochs=20)]
     found += [vae(family=family, epochs=n) for family in OTHERS for n in (3, 20)]
     return found

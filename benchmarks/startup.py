@@ -112,6 +112,10 @@ def by_menu(tab, url: str, title: str) -> float:
     tab.goto(url)
     tab.wait_for_function(f"{IDLE} && {DRAWN}", timeout=120_000, polling=50)
     link = tab.locator('[data-testid="stSidebarNavLink"]', has_text=title)
+    for section in tab.locator('[data-testid="stNavSectionHeader"]').all():
+        if not link.count() and section.evaluate("head => head.matches(':only-child')"):  # it is folded
+            section.click()
+            tab.wait_for_timeout(200)
     link.scroll_into_view_if_needed()
     started = time.perf_counter()
     link.click()

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from aevae import datasets
+from aevae.browser.plain import SURE, PlainModel
 from aevae.config import DataConfig, TrainConfig, preset
-from aevae.metrics import class_densities
+from aevae.metrics import class_densities, classifier
 from aevae.metrics.evidence import evidence, posterior
 from aevae.models import build_model, family_class
 from aevae.run_config import RunConfig
@@ -23,6 +24,7 @@ from aevae.store.bundles import Member
 from aevae.training.device import set_threads
 from aevae.training.trainer import Trainer, TrainingData
 
+CODE_SIZES = (1, 2, 4, 8, 16, 32, 64)  # of the bundle bottleneck
 PICTURES = 20_000  # training images
 DATA = DataConfig("mnist", PICTURES, True)
 RECIPE = preset("fast", DATA, epochs=8, batch_size=128)
@@ -30,6 +32,7 @@ SIZE = {"hidden": 64, "latent_dim": 8}
 IMAGES_PER_CLASS = 5000
 READER = {"hidden": 64, "epochs": 6, "batch_size": 128, "lr": 5e-3, "seed": 0}
 BETAS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+NUM_RANDOM, HANDFUL = 2000, 20  # random codes of a plane that the classifier sees, and how many at a time
 DEEP = {
     "plain": {"skips": False},
     "warmup": {"skips": False, "warmup_epochs": 6.0},
@@ -87,6 +90,7 @@ def configs() -> dict[str, dict[str, RunConfig]]:
     decoder = preset("fast", DATA, epochs=4, batch_size=128)
     one_class = preset("fast", DataConfig("mnist", IMAGES_PER_CLASS), epochs=10, batch_size=64)
     every, first = DataConfig("mnist", 0, True), next(iter(DECODERS))
+    plane, wide = preset("fast", every, epochs=20, batch_size=128), {"hidden": 128, "latent_dim": 2}
     return {
         "beta": {f"{b:g}": _config("beta_vae", beta=b) for b in BETAS},
         "collapse": {name: _config("skip_vae", deep, depth=8, **more) for name, more in DEEP.items()},
@@ -94,15 +98,21 @@ def configs() -> dict[str, dict[str, RunConfig]]:
             kind: _config("vae", RECIPE if kind == first else decoder, likelihood=kind, **more)
             for kind, more in DECODERS.items()
         },
+        "planes": {"ae": _config("ae", plane, every, **wide)}
+        | {f"{b:g}": _config("beta_vae", plane, every, **wide, beta=b) for b in BETAS[:-1]},
         "classes": {str(c): _config("vae", one_class, every, seed=c, hidden=24) for c in range(10)},
+        "bottleneck": {
+            str(d): _config("ae", preset("fast", every, epochs=10, batch_size=400), every, latent_dim=d, hidden=128)
+            for d in CODE_SIZES
+        },
     }
 
 
-def alike(bundle: str) -> list[Member]:
+def alike(bundle: str, limit: int = PICTURES, watch: bool = True) -> list[Member]:
     """The members of a bundle, each trained by itself on the same images."""
-    train = pictures()[0]
+    train = pictures(limit)[0]
     chosen = configs()[bundle]
-    return [trained(name, build_model(each.model, 0), each, train, shown()) for name, each in chosen.items()]
+    return [trained(name, build_model(each.model, 0), each, train, shown(), watch) for name, each in chosen.items()]
 
 
 def likelihoods() -> list[Member]:
@@ -117,6 +127,44 @@ def likelihoods() -> list[Member]:
                 parameter.requires_grad_(k not in encoder(first))
         out.append(trained(kind, model, each, train, shown(), watch=False))
     return out
+
+
+def planes() -> list[Member]:
+    """An autoencoder and β-VAEs with two numbers, and how many of their random codes look like digits."""
+    train, out = pictures(60_000)[0], []
+    for name, each in configs()["planes"].items():
+        member = trained(name, build_model(each.model, 0), each, train, shown(), watch=False)
+        out.append(dataclasses.replace(member, numbers=member.numbers | sureness(member)))
+        print(name, sureness(member), flush=True)
+    return out
+
+
+def sureness(member: Member) -> dict[str, float]:
+    """What the classifier says about decoded random codes, samples of N(0, I).
+
+    sure: share of NUM_RANDOM images to which it gives one class with a probability of at least SURE; kinds: number of
+    different such classes among HANDFUL images, a mean; sure_fitted, kinds_fitted: the same for a Gaussian with mean
+    and covariance of the codes; sure_of_digits: the share of test digits, of which it names reader_accuracy right.
+    """
+    model, images = PlainModel(member.config.to_dict()["model"], member.weights), shown().astype(np.float32) / 255
+    labels = datasets.load(DataConfig("mnist-5k")).test.labels
+    noise = np.random.default_rng(0).standard_normal((NUM_RANDOM, model.latent_dim))
+    codes = model.encode(images)
+    numbers = {}
+    for name, z in (("", noise), ("_fitted", codes.mean(0) + noise @ np.linalg.cholesky(np.cov(codes.T)).T)):
+        is_sure, classes = read(model.decode(z))
+        handfuls = zip(is_sure.reshape(-1, HANDFUL), classes.reshape(-1, HANDFUL), strict=True)
+        numbers[f"sure{name}"] = float(is_sure.mean())
+        numbers[f"kinds{name}"] = float(np.mean([len(set(some[yes])) for yes, some in handfuls]))
+    is_sure, classes = read(images)
+    return numbers | {"sure_of_digits": float(is_sure.mean()), "reader_accuracy": float((classes == labels).mean())}
+
+
+def read(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(whether the classifier is sure, bool (N,), its classes (N,)) for images (N, 1, 28, 28) in [0, 1]."""
+    with torch.inference_mode():
+        found = classifier.reader()[0](torch.tensor(images, dtype=torch.float32))[1].softmax(1).max(1)
+    return (found.values >= SURE).numpy(), found.indices.numpy()
 
 
 def encoder(weights: dict) -> list[str]:
@@ -155,8 +203,9 @@ def reader() -> None:
 
 
 BUNDLES = {
+    "bottleneck": lambda: alike("bottleneck", 60_000, watch=False),
     "beta": lambda: alike("beta"), "collapse": lambda: alike("collapse"), "likelihoods": likelihoods,
-    "classes": classes,
+    "planes": planes, "classes": classes,
 }  # fmt: skip
 
 if __name__ == "__main__":

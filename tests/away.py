@@ -10,7 +10,6 @@ from unittest import mock
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map_only
 
 DEVICE = torch.device("lazy")  # a device type without kernels
 MOVES = {"_to_copy", "to", "copy_", "_local_scalar_dense"}  # operations that move data between devices
@@ -20,6 +19,7 @@ REFUSED = "linalg_", "_linalg_", "cholesky"  # only some versions support some o
 SUPPORTED = {"linalg_vector_norm"}  # by all versions
 NO_FLOAT64 = "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64"
 CPU = torch.device("cpu")
+LISTS = (list, tuple)  # an operation takes and returns tensors and lists of tensors
 CpuGenerator = torch.Generator
 
 
@@ -110,28 +110,41 @@ def device():
 
 def _run(func, args, kwargs):
     """Run an operation with operands or a result on DEVICE on the CPU, if an Apple GPU supports it."""
-    name, flat = func.overloadpacket.__name__, tree_flatten((args, kwargs))[0]
-    tensors = [t for t in flat if isinstance(t, torch.Tensor)]
-    away = [t for t in tensors if isinstance(t, AwayTensor)]
+    flat = [leaf for value in (*args, *kwargs.values()) for leaf in (value if isinstance(value, LISTS) else (value,))]
+    away = [t for t in flat if isinstance(t, AwayTensor)]
     target = next((d for d in flat if isinstance(d, torch.device)), None)
     to_away = bool(away) if target is None else _is_away(target)
     if not away and not to_away:
         return func(*args, **kwargs)
+    name = func.overloadpacket.__name__
     if name.startswith(REFUSED) and name not in SUPPORTED:
         raise NotImplementedError(f"{name} is not implemented on this device")
-    here = [t for t in tensors if not isinstance(t, AwayTensor) and t.ndim]
+    here = [t for t in flat if isinstance(t, torch.Tensor) and not isinstance(t, AwayTensor) and t.ndim]
     if here and away and name not in MOVES | BY_INDEX:
         raise RuntimeError(f"{name}: all tensors must be on one device, got cpu and {DEVICE}")
     if away and any(kind in DOUBLE for kind in flat if isinstance(kind, torch.dtype)):
         raise TypeError(NO_FLOAT64)
-    args, kwargs = tree_map_only(torch.device, lambda device: CPU if _is_away(device) else device, (args, kwargs))
-    inside = tree_map_only(AwayTensor, lambda t: t.inner, (args, kwargs))
+    inside = [_on_cpu(value) for value in args], {key: _on_cpu(value) for key, value in kwargs.items()}
     with torch.inference_mode(False), torch.no_grad():
         out = func(*inside[0], **inside[1])
         if func._schema.is_mutable:  # in-place operations return their argument
             given = {id(t.inner): t for t in away}
-            return tree_map_only(torch.Tensor, lambda t: given.get(id(t), t), out)
-        return tree_map_only(torch.Tensor, _wrap, out) if to_away else out
+            return _each(lambda t: given.get(id(t), t), out)
+        return _each(lambda t: _wrap(t) if isinstance(t, torch.Tensor) else t, out) if to_away else out
+
+
+def _each(function, value):
+    """The results of the function for a value, or for each element of a list."""
+    return type(value)(map(function, value)) if isinstance(value, LISTS) else function(value)
+
+
+def _on_cpu(value):
+    """The same argument for an operation on the CPU."""
+    if isinstance(value, LISTS):
+        return type(value)(map(_on_cpu, value))
+    if isinstance(value, AwayTensor):
+        return value.inner
+    return CPU if isinstance(value, torch.device) and _is_away(value) else value
 
 
 def _wrap(t: torch.Tensor) -> torch.Tensor:

@@ -22,14 +22,23 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--process-per-site",  # tabs share a process, and with it the compiled scripts: see `keep_process`
 ]
 LOCAL = re.compile(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|data:|blob:")
+SECTION = '[data-testid="stNavSectionHeader"]'  # of the menu
 ERRORS = '[data-testid="stException"], [data-testid="stAlertContentError"]'
 
 
 def find_chromium() -> str | None:
     """Path of a Chromium; None if there is none."""
     return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def keep_process(context) -> None:
+    """Open a page that stays: without it, the process of the context's tabs would end with each tab."""
+    page = context.new_page()
+    page.route("**", lambda route: route.fulfill(body=""))
+    page.goto("http://127.0.0.1/")
 
 
 class Server:
@@ -109,7 +118,12 @@ class Tab:
 
     def go(self, title: str) -> "Tab":
         """To another page by the menu."""
-        self.page.locator('[data-testid="stSidebarNavLink"]', has_text=title).click()
+        link = self.page.locator('[data-testid="stSidebarNavLink"]', has_text=title)
+        for section in self.page.locator(SECTION).all():
+            if not link.count() and section.evaluate("head => head.matches(':only-child')"):  # it is folded
+                section.click()
+                self.page.wait_for_timeout(200)
+        link.click()
         self.page.locator("h1", has_text=title).wait_for()
         return self.rest()
 

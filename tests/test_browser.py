@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from chromium import Tab
+from chromium import SECTION, Tab
 from conftest import until
 
 from aevae.ui.frame import menu
@@ -17,7 +17,7 @@ def test_cold_deep_link(browser, server):
     tab = Tab(browser, 390).open(f"{server.url}/compare")
     for width, scheme in ((390, "light"), (1280, "dark")):
         tab.become(width, scheme).sound()
-        assert tab.page.locator('[data-testid="stSidebarNavLink"]').count() == len(menu.all_pages())
+        assert tab.page.locator(SECTION).count() == len(menu.sections())
         assert tab.page.get_by_text("Page not found").count() == 0
         assert tab.page.locator("h1").count() == 1
     tab.close()

@@ -31,17 +31,14 @@ class Hand:
 
     def open(self, url: str) -> "Hand":
         self.tab.open(url)
-        return self.unfold().choose("Draw")
+        return self.choose("Draw")
 
-    def unfold(self) -> "Hand":
-        self.page.locator('[data-testid="stExpander"] summary', has_text="Choose a start image").click()
-        return self
-
-    def choose(self, way: str) -> "Hand":
+    def choose(self, way: str, is_open=True) -> "Hand":
+        """Open or close this board."""
         self.page.get_by_role("radio", name=way, exact=True).wait_for()
         self.page.get_by_role("radio", name=way, exact=True).click()
         self.tab.rest()
-        if way == "Draw":
+        if way == "Draw" and is_open:
             self.board.wait_for()
             self.board.scroll_into_view_if_needed()
         return self
@@ -146,14 +143,14 @@ def test_one_can_leave_and_go_on_drawing(hand):
     until(lambda: hand.own() is not None, 20)
     ink, own = hand.ink, hand.own()
     hand.tab.go("Models").go("Latent sliders")
-    hand.unfold()
     hand.board.wait_for()
     until(lambda: hand.ink == ink and hand.answer > 10, 20)
     until(lambda: hand.own() is not None, 20)
     np.testing.assert_array_equal(hand.own(), own)
     hand.draw([(0.1, 0.1), (0.9, 0.1)])
     assert hand.ink > ink
-    hand.choose("Pick")
+    hand.choose("Draw", False)
+    hand.page.get_by_role("button", name="Back to the test images").click()
     until(lambda: hand.own() is None, 20)
     hand.choose("Draw")
     assert hand.ink > ink

@@ -2,12 +2,14 @@
 
 import pytest
 from conftest import open_page, tiny_config
+from file_helpers import write_run
 from streamlit.testing.v1 import AppTest
 
 from aevae import runs
 from aevae.queue import jobs
 from aevae.store import checkpoints
-from aevae.ui.frame import access, teacher
+from aevae.ui import internals
+from aevae.ui.frame import access, class_panel, menu, teacher, visibility
 from aevae.ui.shared import cached
 
 CODE = "four swans"
@@ -243,3 +245,66 @@ def test_the_cookie_is_of_this_server_alone(cookie, monkeypatch, base, path):
     said = route.endpoint(Request(scope)).headers["set-cookie"].split("; ")
     assert said[0] == f"{teacher.cookie_name()}={token}"
     assert {"HttpOnly", "SameSite=strict", "Secure", f"Path={path}"} == set(said[1:])
+
+
+# -- what the teacher decides for the class ----------------------------------------------------------------------------
+
+
+def test_hidden_pages_are_in_no_students_menu_and_their_addresses_say_so(guarded):
+    boss = come_in(page("pages/lab/server.py"))
+    boss.multiselect(key="server_hidden").set_value(["elbo", "denoise"]).run()
+    assert visibility.hidden() == {"elbo", "denoise"} and not boss.exception
+    student = page("pages/explore/denoise.py")
+    assert [said.value for said in student.info] == ["Your teacher has hidden this page."]
+    assert [title.value for title in student.title] == ["Denoise"] and not student.multiselect
+    assert "Your teacher" not in " ".join(said.value for said in page("pages/lab/models.py").info)
+    boss.switch_page("pages/explore/denoise.py").run()
+    assert "Your teacher has hidden this page." not in [said.value for said in boss.info]
+    boss.switch_page("pages/lab/server.py").run()
+    boss.multiselect(key="server_hidden").set_value([]).run()
+    assert visibility.hidden() == frozenset()
+
+
+def test_a_hidden_page_leaves_the_menu(guarded, monkeypatch):
+    visibility.hide(["elbo"])
+    monkeypatch.setattr(internals, "in_session", lambda: True)
+    monkeypatch.setattr(menu.st, "Page", lambda _path, **entry: entry)
+    entries = lambda: {e["url_path"]: e["visibility"] for group in menu.pages().values() for e in group}  # noqa: E731
+    assert entries()["elbo"] == "hidden" and entries()["beta"] == "visible"
+    monkeypatch.delenv("AEVAE_PASSCODE")
+    assert entries()["elbo"] == "visible", "without a passcode nobody could show it again"
+
+
+@pytest.mark.parametrize("content", ["", "{", "3", '{"elbo": 1}', "[1, null]"])
+def test_a_damaged_list_hides_nothing(guarded, content):
+    visibility.hide(["elbo"])
+    visibility._file().write_text(content, "utf-8")
+    assert visibility.hidden() == frozenset()
+
+
+def test_a_new_beginning_deletes_the_runs_of_the_class(guarded):
+    name = runs.train_or_load(tiny_config("ae")).name
+    job = jobs.submit(tiny_config("vae"))
+    app = page("pages/lab/server.py")
+    assert "server_reset_now" not in keys(app), "for the teacher alone"
+    come_in(app)
+    assert any("deletes 1 runs" in said.value and "cancels 1 jobs" in said.value for said in app.markdown)
+    app.button(key="server_reset_now").click().run()
+    assert not app.exception and [said.value for said in app.info] == ["1 runs are deleted."]
+    assert checkpoints.finished_run(name) is None and jobs.get(job.id) is None
+    assert app.button(key="server_reset_now").disabled
+
+
+def test_a_new_beginning_leaves_what_is_shipped(guarded, monkeypatch, tmp_path):
+    write_run(tmp_path)
+    monkeypatch.setenv("AEVAE_PRETRAINED", str(tmp_path))
+    cached.runs.clear()
+    assert [run.shipped for run in checkpoints.list_runs()] == [True] and class_panel.own_runs() == []
+
+
+def test_the_lock_is_one_in_menu_and_page(guarded):
+    app = come_in(page("pages/lab/server.py"))
+    app.toggle(key="server_lock").set_value(True).run()
+    assert jobs.locked() and app.toggle(key="gate_lock").value
+    app.toggle(key="gate_lock").set_value(False).run()
+    assert not jobs.locked() and not app.toggle(key="server_lock").value

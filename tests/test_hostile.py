@@ -27,7 +27,7 @@ from aevae.run_config import RunConfig, fingerprint
 from aevae.runs import train_or_load
 from aevae.store import checkpoints
 from aevae.ui.compare import views
-from aevae.ui.interpolate import path_view
+from aevae.ui.interpolate import steps_view
 from aevae.ui.shared import cached, markdown, run_picker
 
 pytestmark = pytest.mark.usefixtures("no_worker", "no_passcode")
@@ -214,7 +214,7 @@ def test_html_of_ours_has_no_tag_of_theirs(text):
     walk = SimpleNamespace(images=np.zeros((1, 1, 28, 28), np.float32), holes=np.zeros(1), nearest=np.zeros(1, int))
     for make in (
         lambda words: views.strips_html([words], [[strip]]),
-        lambda words: path_view.steps_html(walk, titles=[words]),
+        lambda words: steps_view.steps_html(walk, titles=[words]),
         lambda words: report._figure("", words),
     ):
         assert Tags(make(text)).found == Tags(make("plain")).found
@@ -239,6 +239,7 @@ def test_nothing_writes_html_but_what_is_known():
     assert calls == {
         'f"<style>{STYLE}</style>"',
         hidden,
+        'PRESENT_BUTTON.format(html.escape(hint), html.escape(_("Present"))), width="content"',
         "strips_html(labels, walks)",
         "steps_html(steps, columns, titles)",
     }

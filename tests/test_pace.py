@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from conftest import tiny_config, until
@@ -13,6 +14,7 @@ from safetensors.numpy import load_file
 
 from aevae import paths
 from aevae.queue import jobs
+from aevae.queue import pace as pace_module
 from aevae.queue import worker as worker_module
 from aevae.queue.pace import PaceControl
 from aevae.queue.worker import Worker
@@ -148,3 +150,27 @@ def test_pace_control_allows_as_many_steps_as_requested():
     seen = []
     assert pace.is_watched() and pace.wait(lambda: seen.append(pace.is_paused) or len(seen) > 2)
     assert seen[:3] == [False, True, True] and not pace.is_paused, "what was told last is where it stands"
+    pace.set_pace("pause", steps=1)
+    pace.set_pace("pause", steps=1)
+    assert passed(pace) == 2, "two clicks are two steps"
+    pace.set_pace("pause", epochs=1)
+    for _ in range(2):
+        pace.on_event(SimpleNamespace(record={"step": 4}))
+        assert passed(pace) == 0, "an epoch ends without being counted below 0"
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("crawl", 1.0), ("slow", 0.2), ("brisk", 0.05), ("go", 0.0)])
+def test_time_between_two_steps(monkeypatch, name, seconds):
+    pace, now = PaceControl(), [100.0]
+    assert not pace.is_paused
+    monkeypatch.setattr(pace_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def wait(timeout):
+        assert 0 < timeout <= 0.1, "so that a stop is noticed soon"
+        now[0] += timeout
+
+    monkeypatch.setattr(pace._changed, "wait", wait)
+    pace.set_pace(name)
+    for step in range(4):
+        assert pace.is_watched() == bool(seconds) and not pace.wait(lambda: False)
+        assert now[0] - 100 == pytest.approx(step * seconds) and pace.paused_seconds == pytest.approx(step * seconds)

@@ -19,7 +19,7 @@ from servers import free_port, is_healthy
 from test_deploy import Class, nginx  # noqa: F401 (the fixture)
 
 from aevae import paths
-from aevae.ui.frame import monitoring, teacher
+from aevae.ui.frame import menu, monitoring, teacher
 from aevae.ui.frame import server as serving
 from aevae.ui.live import component
 
@@ -118,6 +118,19 @@ def test_what_is_live_is_live_under_a_path(browser, request, way, pages):
     tab.page.locator(".live .latent_code canvas").first.wait_for()
     assert tab.page.url.startswith(f"{url}/sliders")
     assert wrong == []
+    tab.close()
+
+
+@pytest.mark.browser
+def test_every_page_opens_under_a_path_and_asks_for_nothing_beside_it(browser, under_a_path):
+    tab, beside = Tab(browser, stranger=True).open(under_a_path + "/"), []
+    tab.page.on("response", lambda r: beside.append(r.url) if r.status >= 400 else None)
+    own = re.compile(f"{under_a_path}/|data:|blob:")
+    tab.page.on("request", lambda r: beside.append(r.url) if not own.match(r.url) else None)
+    for page in menu.all_pages()[1:]:
+        tab.go(page.title).sound()
+        assert tab.page.url.startswith(f"{under_a_path}/{page.url_path}")
+    assert beside == []
     tab.close()
 
 

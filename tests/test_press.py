@@ -1,10 +1,13 @@
 """A click changes the page, not only its address: buttons in a fragment, and jobs that a lab starts."""
 
+from collections import Counter
+
 import pytest
 from chromium import Tab
 from conftest import open_page, tiny_config
 from page_helpers import rerun_fragment
 from streamlit.testing.v1 import AppTest
+from test_gone import PAGES, opened
 
 from aevae.queue import jobs
 from aevae.ui.shared import cached
@@ -72,17 +75,33 @@ def test_the_data_set_that_is_there_is_chosen_in_the_form(empty_store):
     assert at.selectbox(key="train_data").value == "mnist-5k" and at.session_state["train_data"] == "mnist-5k"
 
 
-def test_what_a_lab_trains_is_seen_there(empty_store):
-    at = open_page("pages/autoencoders/01_bottleneck.py")
-    at.button(key="train_sizes").click().run()
-    waiting = jobs.jobs()
-    assert waiting and not at.exception and "train_sizes" not in {button.key for button in at.button}
-    bars = [bar.text if hasattr(bar, "text") else bar.proto.text for bar in at.get("progress")]
-    assert len(bars) == len(waiting) and all("waiting" in text for text in bars)
-    jobs.cancel(waiting[0].id)
-    (number,) = (n for n in at._fragment_storage._fragments)
-    rerun_fragment(at, number)
-    assert len(at.get("progress")) == len(waiting) - 1 and not at.exception
+def fragment_buttons(at: AppTest) -> dict[str, list[str]]:
+    """Number of each fragment -> keys of its buttons that can be clicked and stay on the page."""
+    metadata, found = at._session_state._state._new_widget_state.widget_metadata, {}
+    for button in at.button:
+        number = metadata[button.proto.id].fragment_id
+        if number and not button.disabled and "_open_" not in button.key:
+            found.setdefault(number, []).append(button.key)
+    return found
+
+
+def shown_texts(at: AppTest) -> Counter:
+    return Counter(box.value for box in (*at.title, *at.header, *at.subheader, *at.caption))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PAGES)
+def test_a_click_in_a_fragment_leaves_nothing_for_the_next_run_of_the_page(store, path):
+    """What the browser shows after the run of the fragment is what it shows after a reload."""
+    for number, keys in fragment_buttons(opened(store, path, True)).items():
+        at = opened(store, path, True)
+        outside = shown_texts(at) - shown_texts(rerun_fragment(at, number))
+        for key in keys:
+            at = opened(store, path, True)
+            at.button(key=key).click()
+            inside = shown_texts(rerun_fragment(at, number))
+            shown = inside if at.title else inside + outside  # a press may ask for a run of the whole page
+            assert not at.exception and shown_texts(at.run()) == shown, key
 
 
 @pytest.mark.browser

@@ -57,3 +57,27 @@ def test_a_common_sheet_styles_no_module_by_a_name_that_others_use_inside(name):
 def test_the_data_flow_of_the_film_is_not_the_lab_of_that_name():
     """Both have a class `flow`; in one sheet the lab's beat the film's."""
     assert "flow" in component.styles("flow") and "flow" not in component.styles("film")
+
+
+# -- text that can be read ---------------------------------------------------------------------------------------------
+
+MIN_PIXELS = 12
+UNITS = {"px": 1, "rem": 16}  # in pixels
+
+
+def text_sizes(source: str) -> list[float]:
+    """Sizes in pixels of the fonts that a style sheet sets, or a module for a canvas."""
+    sizes = re.findall(r"font(?:-size)?:\s*(?:\d{3}\s+)?([\d.]+)(px|rem)", source)
+    sizes += re.findall(r"\bfont\s*=\s*[`\"'](?:\d{3}\s+|bold\s+)?([\d.]+)(px|rem)", source)
+    return [float(number) * UNITS[unit] for number, unit in sizes]
+
+
+def test_sizes_are_found():
+    assert text_sizes("g.font = `600 11.5px ${font}`; a { font-size: 0.7rem } b { font: 700 10px x }") == [
+        pytest.approx(11.2), 10, 11.5,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [*component.MODULES.values(), *component.STYLES.values()], ids=lambda path: path.name)
+def test_no_text_is_smaller_than_12_pixels(path):
+    assert [size for size in text_sizes(path.read_text("utf-8")) if size < MIN_PIXELS] == []

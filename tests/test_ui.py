@@ -115,43 +115,94 @@ def test_the_digit_is_in_the_link():
     for wrong in ("-1", "1000", "x"):
         at = AppTest.from_function(choose_digit)
         at.query_params["digit"] = wrong
-        assert at.run().text[0].value.endswith(" 0")
+        assert at.run().text[0].value.endswith(" 3 10")
     at.session_state["digit_own"] = np.ones((1, 28, 28), np.float32)
     assert at.run().text[0].value.endswith("None None")
     at.button(key="digit_back").click().run()
-    assert at.text[0].value.endswith(" 0")
+    assert at.text[0].value.endswith(" 3 10")
 
 
 def test_a_handful_is_of_the_requested_class_and_keeps_the_chosen_one():
     labels = np.arange(1000) % 10
-    some = picker.handful(labels, 3, seed=1, chosen=13)
-    assert len(set(some)) == len(some) == 40
-    assert 13 in some
-    assert {int(labels[i]) for i in some} == {3}
+    some = picker.handful(labels, 3, turn=1, chosen=-1)
+    assert len(set(some)) == len(some) == 10 and {int(labels[i]) for i in some} == {3}
+    assert picker.handful(labels, 3, turn=1, chosen=some[4]) == some
+    assert not set(some) & set(picker.handful(labels, 3, turn=2, chosen=-1)), "others at each turn"
     other = next(i for i in range(3, 1000, 10) if i not in some)
-    assert picker.handful(labels, 3, seed=1, chosen=other)[0] == other
-    assert {int(labels[i]) for i in picker.handful(labels, 3, seed=1, chosen=4)} == {3}, "a 4 is not among the 3s"
-    assert picker.handful(labels, -1, seed=1, chosen=0) == picker.handful(labels, -1, seed=1, chosen=0)
-    assert picker.handful(labels, -1, seed=1, chosen=0) != picker.handful(labels, -1, seed=2, chosen=0)
-
-
-def test_choosing_a_class_chooses_its_first_digit(monkeypatch):
-    grids = []
-    monkeypatch.setattr(
-        picker.canvas, "pick_cell", lambda _key, sheet, **shown: grids.append(shown | {"names": sheet.names})
+    assert picker.handful(labels, 3, turn=1, chosen=other) == [other, *some[1:]]
+    assert picker.handful(labels, 3, turn=1, chosen=4) == some, "a 4 is not among the 3s"
+    assert picker.handful(labels, 3, turn=10, chosen=-1) == picker.handful(labels, 3, turn=0, chosen=-1), (
+        "all were shown"
     )
+
+
+def test_all_classes_are_a_handful_of_one_each():
+    labels = np.repeat(np.arange(10), 100)
+    for turn in (0, 1, 99):
+        assert labels[picker.handful(labels, -1, turn, chosen=-1)].tolist() == list(range(10))
+    first = [7, 150, 299]
+    assert picker.handful(labels, -1, 0, chosen=-1, first=first)[:3] == first
+    assert picker.handful(labels, -1, 0, chosen=250, first=first)[:3] == [7, 150, 250], "in the place of its class"
+
+
+@pytest.mark.parametrize(("classes", "images"), [(1, 1), (1, 25), (2, 3), (3, 200), (47, 300)])
+def test_a_handful_of_any_data_set(classes, images):
+    labels = np.arange(images) % classes
+    for wanted in (-1, 0, int(labels.max())):
+        for turn in range(4):
+            some = picker.handful(labels, wanted, turn, chosen=images - 1)
+            fits = images if wanted < 0 else int((labels == wanted).sum())
+            assert len(set(some)) == len(some) == min(10, fits)
+            if wanted in (-1, labels[images - 1]):
+                assert images - 1 in some
+
+
+@pytest.fixture
+def rows(monkeypatch) -> list[dict]:
+    """What the row of the picker shows, run by run."""
+    shown: list[dict] = []
+    monkeypatch.setattr(
+        picker.canvas, "pick_cell", lambda _key, sheet, **more: shown.append(more | {"names": sheet.names})
+    )
+    return shown
+
+
+def test_choosing_a_class_chooses_its_first_digit(rows):
     at = AppTest.from_function(choose_digit).run()
+    assert at.text[0].value.split()[-2:] == ["3", "10"] and rows[-1]["selected"] == 3, "a clean 3 among all classes"
     at.pills(key="digit_class").set_value(4).run()
     label, number = at.text[0].value.split()[-2:]
-    assert label == "4" and grids[-1]["selected"] == 0 and grids[-1]["names"][0] == f"4, number {number}"
+    assert (label, int(number)) == ("4", picker.GOOD_DIGITS[4])
+    assert rows[-1]["selected"] == 0 and rows[-1]["names"][0] == f"4, number {number}"
     at.pills(key="digit_class").set_value(-1).run()
     at.pills(key="digit_class").set_value(4).run()
     assert at.text[0].value.endswith(f" 4 {number}"), "a digit of the class stays"
-    other = int(grids[-1]["names"][5].split()[-1])
+    other = int(rows[-1]["names"][5].split()[-1])
     at.number_input(key="digit").set_value(other).run()
-    assert grids[-1]["selected"] == 5
-    at.number_input(key="digit").set_value(0).run()
-    assert at.text[0].value.split()[-2] != "4" and grids[-1]["selected"] == -1, "what is not shown is not framed"
+    assert rows[-1]["selected"] == 5
+    at.button(key="digit_shuffle").click().run()
+    assert rows[-1]["selected"] == 0 and rows[-1]["names"][0] == f"4, number {other}", "the chosen one stays in sight"
+
+
+def test_the_class_follows_a_number(rows):
+    at = AppTest.from_function(choose_digit).run()
+    at.pills(key="digit_class").set_value(4).run()
+    at.number_input(key="digit").set_value(picker.GOOD_DIGITS[7]).run()
+    assert at.pills(key="digit_class").value == 7 and rows[-1]["selected"] == 0
+
+
+def test_a_class_replaces_an_own_image(rows):
+    at = AppTest.from_function(choose_digit).run()
+    at.pills(key="digit_class").set_value(4).run()
+    at.session_state["digit_own"] = np.ones((1, 28, 28), np.float32)
+    assert at.run().text[0].value.endswith("None None") and rows[-1]["selected"] == -1
+    at.pills(key="digit_class").set_value(5).run()
+    assert at.text[0].value.endswith(f" 5 {picker.GOOD_DIGITS[5]}")
+
+
+def test_no_field_calls_a_number_a_digit(rows):
+    at = AppTest.from_function(choose_digit).run()
+    assert at.number_input(key="digit").label == "Picture no."
 
 
 # -- the plane -------------------------------------------------------------------------------------------------------

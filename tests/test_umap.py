@@ -30,6 +30,14 @@ def drawn(codes) -> np.ndarray:
     return maps.embed(codes, "umap", seed=3)
 
 
+@pytest.fixture
+def compiled_once(monkeypatch) -> None:
+    """The library's AlignedUMAP, which compiles at every call, reads what an earlier call has compiled."""
+    import numba
+
+    monkeypatch.setattr(numba, "njit", lambda *of, real=numba.njit, **more: umaps._kept_on_disk(real(*of, **more)))
+
+
 # -- one map ---------------------------------------------------------------------------------------------------------
 
 
@@ -226,7 +234,9 @@ def test_drawn_together_the_same_row_is_near_itself_and_neighbours_stay(codes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("instead", [None, lambda embeddings, graphs: None], ids=["gone", "other arguments"])
-def test_without_undocumented_functions_maps_are_drawn_together_by_aligned_umap(codes, monkeypatch, instead):
+def test_without_undocumented_functions_maps_are_drawn_together_by_aligned_umap(
+    codes, monkeypatch, compiled_once, instead
+):
     from umap import AlignedUMAP
 
     fits, real = [], AlignedUMAP.fit

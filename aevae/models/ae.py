@@ -21,6 +21,7 @@ class AEConfig(ModelConfig):
     """Plain autoencoder (Hinton & Salakhutdinov 2006)."""
 
     family: ClassVar[str] = "ae"
+    overfits: ClassVar[bool] = True
 
 
 class Autoencoder(Model):

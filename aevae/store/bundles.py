@@ -8,8 +8,9 @@ the files.
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,16 @@ MIN_ROUNDED_SIZE = 1000  # elements; smaller arrays are stored as float16
 
 class Missing(ValueError):
     """A file that ships with a lab is missing or damaged."""
+
+
+class Stored(NamedTuple):
+    """A model of a bundle as the file contains it. config: a RunConfig as a dict. Reading it needs no torch."""
+
+    name: str
+    config: dict
+    numbers: dict
+    history: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -64,31 +75,49 @@ def folder() -> Path:
     return paths.ROOT / "checkpoints" / "labs"
 
 
+def _file(name: str) -> Path:
+    return folder() / f"{name}.safetensors"
+
+
 def names() -> list[str]:
     return sorted(file.stem for file in folder().glob("*.safetensors"))
 
 
 def checksum(name: str) -> str:
     """16 hexadecimal digits of the checksum of a bundle's file. Raises Missing."""
-    path = folder() / f"{name}.safetensors"
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        status = _file(name).stat()
+        return _checksum(_file(name), status.st_mtime_ns, status.st_size)
     except OSError as error:
-        raise _missing(path) from error
+        raise _missing(_file(name)) from error
+
+
+@lru_cache(maxsize=64)
+def _checksum(path: Path, changed_ns: int, size: int) -> str:
+    """The checksum, computed once; a page asks for it at each run."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def load(name: str) -> dict[str, Member]:
     """Name -> member of a bundle, in stored order. Raises Missing with one sentence."""
+    found = stored(name)
+    try:
+        return {m.name: Member(m.name, RunConfig.from_dict(m.config), *m[2:]) for m in found.values()}
+    except (LookupError, TypeError, ValueError) as error:
+        raise _missing(_file(name)) from error
+
+
+def stored(name: str) -> dict[str, Stored]:
+    """`load` without torch: configs are dicts. Raises Missing."""
     from safetensors import SafetensorError, safe_open
 
-    path = folder() / f"{name}.safetensors"
     try:
-        with safe_open(path, "numpy") as file:
+        with safe_open(_file(name), "numpy") as file:
             header = json.loads(file.metadata()["members"])
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-        return {m["name"]: _member(m, arrays) for m in header}
+        return {m["name"]: _stored(m, arrays) for m in header}
     except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
-        raise _missing(path) from error
+        raise _missing(_file(name)) from error
 
 
 def read_bundle(path: Path) -> dict[str, np.ndarray]:
@@ -106,12 +135,12 @@ def _missing(path: Path) -> Missing:
     return Missing(f"{path.name}, which belongs to aevae, is missing or damaged; install aevae again")
 
 
-def _member(entry: dict, arrays: dict[str, np.ndarray]) -> Member:
+def _stored(entry: dict, arrays: dict[str, np.ndarray]) -> Stored:
     name = entry["name"]
     mine = {key[len(name) + 1 :]: value for key, value in arrays.items() if key.startswith(f"{name}/")}
     weights = {key[2:]: unrounded(value, mine.get(f"s:{key[2:]}")) for key, value in mine.items() if key[:2] == "w:"}
     history = {key[2:]: value for key, value in mine.items() if key[:2] == "h:"}
-    return Member(name, RunConfig.from_dict(entry["config"]), entry["numbers"], history, weights)
+    return Stored(name, entry["config"], entry["numbers"], history, weights)
 
 
 def save(name: str, members: list[Member]) -> Path:
@@ -127,7 +156,7 @@ def save(name: str, members: list[Member]) -> Path:
                 arrays[f"{m.name}/s:{key}"] = scale
         arrays |= {f"{m.name}/h:{key}": np.ascontiguousarray(value) for key, value in m.history.items()}
     header = [{"name": m.name, "config": m.config.to_dict(), "numbers": m.numbers} for m in members]
-    path = folder() / f"{name}.safetensors"
+    path = _file(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(arrays, path, {"members": json.dumps(header)})
     return path

@@ -6,7 +6,7 @@ import streamlit as st
 
 from aevae.queue import jobs
 from aevae.ui import internals
-from aevae.ui.frame import access, layout, monitoring
+from aevae.ui.frame import access, class_panel, layout, monitoring
 from aevae.ui.i18n import _
 from aevae.ui.shared import markdown, redraw
 from aevae.ui.train.jobs import MAX_JOBS, job_label, state_text
@@ -78,6 +78,7 @@ layout.page()
 if not access.is_teacher():
     st.info(access.refusal())
     st.stop()
+class_panel.show()
 redraw.fragment(look, run_every=monitoring.beat(POLL_SECONDS))()
 st.caption(
     _(

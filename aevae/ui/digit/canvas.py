@@ -144,11 +144,12 @@ def pick_cell(
     default: int | None = None,
     on_pick: Callable[[int], None] | None = None,
     max_width: int = 0,
+    readout: bool = True,
 ) -> int | None:
     """Index of the chosen image of a sheet, which gets a frame; None before the first choice.
 
     selected: index of the chosen image if the caller stores the choice (-1: none); on_pick(index) is then called with
-    a new choice before the page runs.
+    a new choice before the page runs. readout: show the name under the pointer below the sheet.
     """
     count = sheet.count or sheet.rows * sheet.columns
     if selected is not None:
@@ -162,7 +163,7 @@ def pick_cell(
         names=sheet.names,
         num_cells=count,
         max_width=max_width,
-        readout=bool(sheet.names),
+        readout=readout and bool(sheet.names),
     )
     xy = show_plane(
         key,

@@ -37,7 +37,7 @@ export function codeNote({ mu, logvar }, std = 1) {
   return logvar ? `KL ${klToPrior(mu, stdOf(logvar), std).toFixed(1)} nats` : `‖z‖ ${Math.hypot(...mu).toFixed(1)}`;
 }
 
-class Board extends Stage {
+export class Board extends Stage {
   create({ root, spec }) {
     this.strokes = new Drawing(spec.strokes); // from now on changed only here
     this.isErasing = false;

@@ -1,5 +1,6 @@
 """The image that a page works on: picked from the test images, drawn, uploaded or photographed.
 
+The picker is one row of test images of a class. A board to draw, upload or photograph opens below the row on request.
 The session keeps the reader's own image under `<key>_own`; the link has it packed (`?digit_own=`). It replaces the
 picked image until the reader picks again. The session also keeps a drawing's strokes, under `<key>_drawing`.
 """
@@ -14,6 +15,7 @@ import streamlit as st
 
 from aevae import datasets
 from aevae.ui.digit import canvas
+from aevae.ui.digit.rows import NUM_SHOWN, handful
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, markdown, url_values
@@ -23,10 +25,10 @@ from aevae.ui.shared.run_picker import DIGIT, MODEL, MODELS, label_of
 # One test image of each class. Every shipped model draws them readably (but for the 5, which models with two latent
 # dimensions miss); pages open on one of these unless their point is a failure.
 GOOD_DIGITS = (624, 369, 571, 10, 548, 113, 225, 380, 349, 176)
-NUM_COLUMNS, NUM_ROWS = 10, 4
+CELL_PIXELS = 44  # largest side of an image in the row
 MAX_PILLS = 20  # classes shown as pills; more are in a list
 NUM_PIXELS = 28 * 28
-WAYS = ("pick", "draw", "upload", "camera")
+WAYS = ("pick", "draw", "upload", "camera")  # the row of test images, and the boards
 
 # A drawing, with the limits of digit/draw.js. A captured pointer may leave the board by the board's own size.
 BOARD = 2800  # x and y: tenths of a pixel of the board
@@ -44,7 +46,7 @@ MAX_LINK_CHARACTERS = 1200  # limit of an image in the link; 784 incompressible 
 def pick_digit(
     key: str = DIGIT,
     *,
-    default: int = 0,
+    default: int = GOOD_DIGITS[3],
     label: str | None = None,
     upload: bool = True,
     dataset: str = datasets.EMBEDDED,
@@ -59,12 +61,24 @@ def pick_digit(
     """
     images, labels = cached.shown_digits(dataset)
     _take_from_link(key)
-    how = _choose_way(key, label, ways) if upload else "pick"
-    if how == "pick":
-        number = _pick(key, dataset, min(default, len(images) - 1), None if upload else label)
-    else:
-        number = min(int(st.session_state.get(key, default)), len(images) - 1)
-        _bring(key, how, dataset in datasets.DIGITS, _models_of_session() if models is None else list(models))
+    number, how = min(default, len(images) - 1), None
+    with st.container(key=f"{key}_picker", gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            if label:
+                st.markdown(f"**{label}**", width="content")
+            row = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content")
+            with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content"):
+                if "pick" in ways:
+                    _more_button(key)
+                if upload:
+                    how = _choose_way(key, ways)
+                if "pick" in ways:
+                    number = _number_field(key, len(images), number)
+        if "pick" in ways:
+            with row:
+                _pick_from_row(key, dataset, number, back=how is None)
+        if how:
+            _bring(key, how, dataset in datasets.DIGITS, _models_of_session() if models is None else list(models))
     own = st.session_state.get(f"{key}_own")
     _put_into_link(key, own)
     if own is not None:
@@ -73,115 +87,102 @@ def pick_digit(
 
 
 def draws(key: str = DIGIT) -> bool:
-    """Whether the reader draws the digit."""
+    """Whether the drawing board is open."""
     return st.session_state.get(f"{key}_how") == "draw"
 
 
-def _choose_way(key: str, label: str | None, ways: Sequence[str]) -> str:
-    titles = {"pick": _("Pick"), "draw": _("Draw"), "upload": _("Upload"), "camera": _("Camera")}
+def _choose_way(key: str, ways: Sequence[str]) -> str | None:
+    """The open board: "draw", "upload" or "camera"; None while all are closed."""
+    titles = {"draw": _("Draw"), "upload": _("Upload"), "camera": _("Camera")}
+    boards, closes = [way for way in ways if way in titles], "pick" in ways
     return st.segmented_control(
-        label or _("How to choose the image"),
-        ways,
-        default=ways[0],
-        required=True,
-        format_func=titles.get,
-        key=f"{key}_how",
-        label_visibility="visible" if label else "collapsed",
-        wrap=True,  # columns are narrow
-        persist_state="session",
-        on_change=_way_changed,
-        args=(key,),
-    )
+        _("Use your own image"), boards, default=None if closes else boards[0], required=not closes,
+        format_func=titles.get, key=f"{key}_how", label_visibility="collapsed", wrap=True, persist_state="session",
+        on_change=_way_changed, args=(key,),
+    )  # fmt: skip
 
 
 def _way_changed(key: str) -> None:
-    """On a change of input: Pick goes back to a test image, Draw to the last drawing (a callback)."""
+    """On a change of board: Draw goes back to the last drawing (a callback)."""
     st.session_state.pop(f"{key}_problem", None)
-    how, drawing = st.session_state[f"{key}_how"], st.session_state.get(f"{key}_drawing")
-    if how == "pick":
-        _forget_own(key)
-    elif how == "draw" and drawing and drawing["own"] is not None:
+    drawing = st.session_state.get(f"{key}_drawing")
+    if draws(key) and drawing and drawing["own"] is not None:
         st.session_state[f"{key}_own"] = drawing["own"]
 
 
-# -- pick ------------------------------------------------------------------------------------------------------------
+# -- the row of test images ------------------------------------------------------------------------------------------
 
 
-def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
-    """The number of a test image, from a field and a sheet of images."""
-    images, labels = cached.shown_digits(dataset)
-    own = st.session_state.get(f"{key}_own")
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        number = url_values.field(
-            st.number_input,
-            label or _("Image number"),
-            0,
-            len(images) - 1,
-            default,
-            key=key,
-            width=130,
-            help=_("Number of the image among the {:,} test images. The number is part of the link.").format(
-                len(images)
-            ),
-            on_change=_forget_own,
-            args=(key,),
-        )
-        st.button(
-            _("Shuffle"), key=f"{key}_shuffle", icon=":material/shuffle:", on_click=_next_handful, args=(key,),
-            help=_("Show other images"),
+def _more_button(key: str) -> None:
+    help = _("Show {} other images").format(NUM_SHOWN)
+    st.button(_("More"), key=f"{key}_shuffle", on_click=_next_handful, args=(key,), help=help)
+
+
+def _number_field(key: str, count: int, default: int) -> int:
+    """The number of the chosen test image; the field is folded away, because it does not say what the image shows."""
+    text = _("Number of the image among the {:,} test images. The number is part of the link.").format(count)
+    with st.popover(_("No."), key=f"number_{key}"):
+        return url_values.field(
+            st.number_input, _("Picture no."), 0, count - 1, default, key=key, width=150, help=text,
+            on_change=_forget_own, args=(key,),
         )  # fmt: skip
-    names = cached.class_names(dataset)
-    wanted = _pick_class(key, names, labels)
-    shown = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), number)
-    columns = min(NUM_COLUMNS, len(shown))  # of a small data set, or of a class with few images
+
+
+def _pick_from_row(key: str, dataset: str, number: int, back: bool) -> None:
+    """The classes, and a row of images of the chosen one. back: show an own image, with the way back to the row."""
+    images, labels = cached.shown_digits(dataset)
+    own, names = st.session_state.get(f"{key}_own"), cached.class_names(dataset)
+    first = GOOD_DIGITS if dataset == datasets.EMBEDDED else ()
+    wanted = _pick_class(key, names, labels, first, None if own is not None else int(labels[number]))
+    shown = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), number, first)
     sheet = canvas.Sheet(
-        image_sheets.raw_sheet(images[shown], columns),
-        rows=-(-len(shown) // columns),
-        columns=columns,
-        count=len(shown),
+        image_sheets.raw_sheet(images[shown], len(shown)),
+        rows=1,
+        columns=len(shown),
         names=[_("{}, number {}").format(names[labels[i]], i) for i in shown],
     )
-    canvas.pick_cell(
-        f"{key}_grid",
-        sheet,
-        selected=shown.index(number) if own is None and number in shown else -1,
-        label=_("Test images; arrow keys move, Enter chooses"),
-        on_pick=lambda i: _choose(key, shown[i]),
-        max_width=52 * columns,
-    )
-    if own is not None:
-        _show_own(own)
+    with st.container(width=CELL_PIXELS * len(shown)):
+        canvas.pick_cell(
+            f"{key}_grid",
+            sheet,
+            selected=shown.index(number) if own is None and number in shown else -1,
+            label=_("Test images; arrow keys move, Enter chooses"),
+            on_pick=lambda i: _choose(key, shown[i]),
+            max_width=CELL_PIXELS * len(shown),
+            readout=False,
+        )
+    if own is not None and back:
+        image_sheets.show(own, 1, alt=_("Your image"), width=CELL_PIXELS)
         st.button(_("Back to the test images"), key=f"{key}_back", on_click=_forget_own, args=(key,), type="tertiary")
-    return int(number)
 
 
-def _pick_class(key: str, names: Sequence[str], labels: np.ndarray) -> int:
-    """The class of the images on offer, by number; -1: all. Many classes are in a list with search."""
+def _pick_class(key: str, names: Sequence[str], labels: np.ndarray, first: Sequence[int], current: int | None) -> int:
+    """The class of the images on offer, by number; -1: all. Many classes are in a list with search.
+
+    current: class of the chosen test image, None for an own image. A chosen class follows it.
+    """
     field = f"{key}_class"
-    if st.session_state.get(field, -1) >= len(names):  # of another data set
+    chosen = st.session_state.get(field, -1)
+    if chosen >= len(names):  # of another data set
         del st.session_state[field]
+    elif chosen >= 0 and current not in (None, chosen):
+        st.session_state[field] = current
     options = list(range(-1, len(names)))
     common = {
         "format_func": lambda c: _("all") if c < 0 else names[c], "key": field, "label_visibility": "collapsed",
-        "persist_state": "session", "on_change": _class_chosen, "args": (key, labels),
+        "persist_state": "session", "on_change": _class_chosen, "args": (key, labels, first),
     }  # fmt: skip
     if len(names) > MAX_PILLS:
-        return st.selectbox(_("Show"), options, **common)
-    return st.pills(_("Show"), options, default=-1, required=True, wrap=True, **common)
+        return st.selectbox(_("Class"), options, width=200, **common)
+    return st.pills(_("Class"), options, default=-1, required=True, wrap=True, **common)
 
 
-def handful(labels: np.ndarray, wanted: int, seed: int, chosen: int, count: int = NUM_ROWS * NUM_COLUMNS) -> list[int]:
-    """Numbers of `count` images of class `wanted` (-1: all), sampled with `seed`; they include `chosen` if it fits."""
-    pool = np.arange(len(labels)) if wanted < 0 else np.flatnonzero(labels == wanted)
-    drawn = pool[np.random.default_rng(seed).permutation(len(pool))][:count].tolist()
-    return drawn if chosen in drawn or chosen not in pool else [int(chosen), *drawn[: count - 1]]
-
-
-def _class_chosen(key: str, labels: np.ndarray) -> None:
-    """Choose the first shown image of a class, unless the chosen image is of this class (a callback)."""
+def _class_chosen(key: str, labels: np.ndarray, first: Sequence[int]) -> None:
+    """Choose the first image of a class, unless the chosen image is of this class (a callback)."""
     wanted, number = st.session_state[f"{key}_class"], st.session_state[key]
-    if wanted in labels and labels[number] != wanted:
-        st.session_state[key] = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), -1)[0]
+    st.session_state[f"{key}_handful"] = 0
+    if wanted in labels and (labels[number] != wanted or st.session_state.get(f"{key}_own") is not None):
+        _choose(key, handful(labels, wanted, 0, -1, first)[0])
 
 
 def first_of(labels: np.ndarray, wanted: Sequence[int], usable: np.ndarray | None = None) -> list[int]:
@@ -289,17 +290,18 @@ def _draw(key: str, models: list[str]) -> None:
             "key": key,
             "names": [label_of(name) for name in able],
             "strokes": drawing["strokes"] if drawing else [],
-            "texts": _texts(),
+            "texts": board_texts(),
         },
         programs=able,
         height=350,
-        on_send=lambda payload: _take_drawing(key, payload),
+        on_send=lambda payload: take_drawing(key, payload),
     )
     for problem in filter(None, problems.values()):
         st.caption(problem)
 
 
-def _texts() -> dict[str, str]:
+def board_texts() -> dict[str, str]:
+    """The texts of `draw.js`."""
     return {
         "board": _("Drawing board for a digit. Arrow keys move the pen, Space sets it down or lifts it, E: eraser."),
         "hint": _("Draw a digit"),
@@ -328,7 +330,7 @@ def _models_of_session() -> list[str]:
     return [name for name in chosen if name in known]
 
 
-def _take_drawing(key: str, payload: dict) -> None:
+def take_drawing(key: str, payload: dict) -> None:
     """Store the drawing that the board sends when the pen rests; an empty board removes the own image."""
     found = valid_fields(payload, DRAWING)
     if len(found) < len(DRAWING):

@@ -3,7 +3,7 @@
 // pointer leaves) at most once per frame, so that other modules can follow the pointer.
 
 import {
-  ARROWS, classColours, classDiscs, clearedContext, pixelRatio, resize, ring, themeColours,
+  ARROWS, classColours, classDiscs, clearedContext, pixelIn, pixelRatio, resize, ring, themeColours,
 } from "../live/canvas.js";
 import { element } from "../live/dom.js";
 import { clamp } from "../live/maths.js";
@@ -116,8 +116,8 @@ class Plane extends Stage {
   place(event) {
     if (!this.box) return null;
     const [x0, x1, y0, y1] = this.spec.extent;
-    const { left, top } = this.canvas.getBoundingClientRect();
-    const u = (event.clientX - left - this.box.x) / this.box.w, v = (event.clientY - top - this.box.y) / this.box.h;
+    const { x, y } = pixelIn(this.canvas, event);
+    const u = (x - this.box.x) / this.box.w, v = (y - this.box.y) / this.box.h;
     if (Math.max(Math.abs(u - 0.5), Math.abs(v - 0.5)) > 0.53) return null; // outside the plane
     return snap({ x: x0 + u * (x1 - x0), y: y1 + v * (y0 - y1) }, this.spec.extent, this.spec.cell);
   }
@@ -213,7 +213,9 @@ class Plane extends Stage {
   draw() {
     if (!this.box || !this.hasMoved) return;
     this.hasMoved = false;
-    this.read.textContent = this.hover ? this.words(this.hover) : "";
+    const words = this.hover ? this.words(this.hover) : "";
+    this.read.textContent = words;
+    if (!this.spec.read) this.canvas.title = words;
     this.paint();
     this.root.dispatchEvent(new CustomEvent("plane:move", { detail: this.hover, bubbles: true, composed: true }));
   }

@@ -1,7 +1,7 @@
 // One pane of the maps: a raster of the map, painted once per view, and above it a layer for the pointer. The pane has its
 // own view; selected, hovered and chosen points belong to the atlas, because all panes show the same points.
 
-import { ARROWS, clearedContext, framedImage, paint, pixelRatio, ring } from "../live/canvas.js";
+import { ARROWS, clearedContext, framedImage, paint, pixelIn, pixelRatio, ring } from "../live/canvas.js";
 import { button, div, element, fill, imageCanvas } from "../live/dom.js";
 import { clamp } from "../live/maths.js";
 import {
@@ -147,8 +147,8 @@ export class Pane {
   }
 
   pixelOf(event) {
-    const box = this.over.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+    const { x, y } = pixelIn(this.over, event);
+    return [x, y];
   }
 
   // -- painting
@@ -181,9 +181,8 @@ export class Pane {
     this.paintNames(g);
     if (this.press?.lasso) this.paintLasso(g, this.press.path);
     if (point >= 0) ring(g, this.pixel(point), 8, accent, paper, 2.5);
-    const own = this.spec.own && toSquare(this.spec.own, this.spec.frame);
-    if (own && this.atlas.shown[this.number] === this.number)
-      framedImage(g, this.atlas.ownImage, toPixels(this.view, this.size, ...own), 30, accent, paper, 2.5);
+    const own = this.atlas.shown[this.number] === this.number && this.atlas.guest.placeIn(this);
+    if (own) framedImage(g, this.atlas.guest.image, toPixels(this.view, this.size, ...own), 30, accent, paper, 2.5);
     if (hover >= 0) ring(g, this.pixel(hover), 6.5, ink, paper, 2);
   }
 

@@ -281,10 +281,7 @@ def login_panel() -> None:
         return
     with st.sidebar.popover(_("Teacher"), icon=":material/school:", key="gate"):
         if is_teacher():
-            st.toggle(
-                _("Lock training"), jobs.locked(), key="gate_lock", on_change=_lock,
-                help=_("Only you can start a run. Runs that are in the queue continue."),
-            )  # fmt: skip
+            lock_toggle("gate_lock")
             st.button(_("Log out"), key="gate_leave", on_click=log_out)
         else:
             st.text_input(
@@ -294,15 +291,24 @@ def login_panel() -> None:
                 st.error(markdown.escape(wrong))
 
 
+def lock_toggle(key: str) -> None:
+    """The lock of the training, for the teacher; all such toggles show one state."""
+    st.session_state[key] = jobs.locked()
+    st.toggle(
+        _("Lock training"), key=key, on_change=_lock, args=(key,),
+        help=_("Only you can start a run. Runs that are in the queue continue."),
+    )  # fmt: skip
+
+
 def _submit_passcode() -> None:
     said = st.session_state.pop("gate_code", "")
     if said:
         st.session_state["gate_problem"] = log_in(said)
 
 
-def _lock() -> None:
+def _lock(key: str) -> None:
     if is_teacher():
-        jobs.lock(bool(st.session_state.get("gate_lock")))
+        jobs.lock(bool(st.session_state.get(key)))
 
 
 def exposure_problem(address: str | None) -> str:

@@ -1,16 +1,42 @@
-// For all pages: on phones the menu closes after a choice, and swipes over Streamlit's sliders and charts scroll; a
-// teacher's ticket is exchanged for the cookie.
+// For all pages: on phones the menu closes after a choice, and swipes over Streamlit's sliders and charts scroll; the
+// sections of the menu fold to fit the window; the mode Present; a teacher's ticket is exchanged for the cookie.
 
 import { stage } from "../live/page.js";
 import { guard } from "../live/touch.js";
+import { Present } from "./present.js";
 
 const PHONE = "(max-width: 768px)"; // below this width Streamlit's menu covers the page
 const LINK = '[data-testid="stSidebarNavLink"]';
 const CLOSE = '[data-testid="stSidebarCollapseButton"] button';
+const SECTION = '[data-testid="stNavSectionHeader"]';
+const MENU = '[data-testid="stSidebarContent"]';
 
 const exchanged = new Set(); // tickets that were sent; the server accepts each once
+let present = null; // outlives this module, which begins again when a page is set up
+let page; // address of the page that is open
 
-function closeMenu(event) {
+const sections = () => /** @type {HTMLElement[]} */ ([...document.querySelectorAll(SECTION)]);
+const isOpen = (header) => header.parentElement.children.length > 1;
+
+/** Fold open sections of the menu, the upper first, until it fits the window. kept: the one that stays open. */
+function fitMenu(kept) {
+  const menu = document.querySelector(MENU);
+  const folded = menu && menu.scrollHeight > menu.clientHeight + 1 && sections().find((one) => one !== kept && isOpen(one));
+  if (!folded) return;
+  folded.click();
+  requestAnimationFrame(() => fitMenu(kept)); // after Streamlit has folded it
+}
+
+/** Open the section of this title. */
+function openSection(title) {
+  const header = title && sections().find((one) => one.textContent?.startsWith(title));
+  if (header && !isOpen(header)) header.click();
+  requestAnimationFrame(() => fitMenu(header));
+}
+
+function onClick(event) {
+  const header = event.isTrusted && event.target.closest?.(SECTION);
+  if (header) setTimeout(() => isOpen(header) && fitMenu(header), 50); // after Streamlit has opened it
   if (!event.target.closest?.(LINK) || !matchMedia(PHONE).matches) return;
   setTimeout(() => /** @type {HTMLElement | null} */ (document.querySelector(CLOSE))?.click()); // after Streamlit has followed the link
 }
@@ -24,19 +50,25 @@ function hideTouch(event) {
 export function mount(ctx) {
   ctx.root.hidden = true;
   return stage(ctx, "frame", {
-    create({ offs }) {
-      document.addEventListener("click", closeMenu);
+    create({ offs, spec }) {
+      present ??= new Present(spec.texts);
+      document.addEventListener("click", onClick);
       document.addEventListener("touchstart", hideTouch, { capture: true, passive: true });
       offs.push(
-        () => document.removeEventListener("click", closeMenu),
+        () => document.removeEventListener("click", onClick),
         () => document.removeEventListener("touchstart", hideTouch, true),
         guard(document, () => ""),
       );
     },
-    refresh({ spec: { ticket } }) {
-      if (!ticket || exchanged.has(ticket)) return;
-      exchanged.add(ticket);
-      fetch(new URL(`teacher/${ticket}`, document.baseURI), { method: "POST" }).catch(() => exchanged.delete(ticket));
+    refresh({ spec }) {
+      if (spec.page !== page) {
+        page = spec.page;
+        openSection(spec.section);
+        present.arrive();
+      }
+      if (!spec.ticket || exchanged.has(spec.ticket)) return;
+      exchanged.add(spec.ticket);
+      fetch(new URL(`teacher/${spec.ticket}`, document.baseURI), { method: "POST" }).catch(() => exchanged.delete(spec.ticket));
     },
   });
 }

@@ -6,6 +6,7 @@
 import atexit
 import contextlib
 import gc
+import html
 import importlib
 import math
 import sys
@@ -16,7 +17,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from aevae.store import bundles, checkpoints
-from aevae.ui.frame import menu, tries
+from aevae.ui.frame import menu, tries, visibility
+from aevae.ui.frame.style import STYLE
 from aevae.ui.i18n import _
 from aevae.ui.shared import address, cached, redraw
 
@@ -24,39 +26,31 @@ _PAGE = "layout_page"  # session: address of the page that runs
 SWITCH_SECONDS = 0.001  # thread switch interval; torch acquires the GIL after every step
 WARM_UP_AFTER_SECONDS = 3.0  # by then the first page is on the screen
 
-# Corrections of Streamlit's own styles:
-# - The text of a chosen pill has the accent colour. White text on that colour must be readable, too, so on the dark
-#   theme it is too dark for a text.
-# - `code` in a caption is fainter than the caption.
-# - The four ways to choose an image fit into one line of a narrow column.
-# - A pop-up gets the height that is left below its button, instead of opening upwards.
-# - A slider keeps each finger (`live/touch.js` decides which is for the slider).
-STYLE = """
-.stButtonGroup [data-selected] p { color: light-dark(#24569E, #93B8F2); }
-[data-testid="stCaptionContainer"] code { color: inherit; background: none; }
-[class*="st-key-"][class*="_how"] button[role="radio"] { padding-inline: 0.5rem; }
-.stSlider [style*="touch-action"] { touch-action: pan-y !important; }
-@media (min-height: 700px) {
-  [data-testid="stPopoverBody"]:has(input, button) { min-height: fit-content; }
-}
-"""
+# st.html has no key to press by; the script of all pages (`present.js`) handles the click.
+PRESENT_BUTTON = '<button class="aevae-present-button" type="button" title="{}" aria-keyshortcuts="p">{}</button>'
 
 
-def frame(ticket: str = "") -> None:
-    """Add the style rules that a theme cannot contain, and the script that closes the menu on phones.
+def frame(url_path: str = "", ticket: str = "") -> None:
+    """Add the style rules that a theme cannot contain, and the script of all pages.
 
-    ticket: of a teacher who has just logged in (`aevae.ui.frame.teacher`), or "".
+    url_path: address of the page that runs. ticket: of a teacher who has just logged in (`aevae.ui.frame.teacher`).
     """
     from aevae.ui.live import component
 
     st.html(f"<style>{STYLE}</style>")
+    section = next((name for name, pages in menu.sections().items() if url_path in pages), "")
+    texts = {"next": _("Next"), "previous": _("Previous"), "leave": _("Leave (Escape)")}
     with st.sidebar:
-        component.mount("frame", "frame", {"ticket": ticket})
+        component.mount("frame", "frame", {"ticket": ticket, "page": url_path, "section": section, "texts": texts})
 
 
 def run(page) -> None:
     """Run a page of the menu. If a shipped file is missing, show a message; other errors go through."""
     st.session_state[_PAGE] = page.url_path
+    if page.url_path in visibility.hidden_here():
+        st.title(page.title, anchor=False)
+        st.info(_("Your teacher has hidden this page."), icon=":material/visibility_off:")
+        return
     _forget_impossible()
     address.begin(page.url_path)
     redraw.begin()
@@ -99,7 +93,10 @@ def page(title: str = "", question: str = "") -> None:
     if not title:
         info = menu.info(st.session_state[_PAGE])
         title, question = _(info.title), _(info.question)
-    st.title(title, anchor=False)
+    hint = _("The picture fills the window; arrow keys show the things to try (key P)")
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
+        st.title(title, anchor=False, width="stretch")
+        st.html(PRESENT_BUTTON.format(html.escape(hint), html.escape(_("Present"))), width="content")
     st.markdown(f"*{question}*")
 
 

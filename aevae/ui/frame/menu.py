@@ -10,7 +10,7 @@ import streamlit as st
 
 from aevae import paths
 from aevae.ui import internals
-from aevae.ui.frame import access
+from aevae.ui.frame import access, visibility
 from aevae.ui.i18n import _
 
 NAME = "aevae"
@@ -83,7 +83,7 @@ _PLAIN = (
         "pages/explore/compare.py",
         "Explore",
         "Compare",
-        ":material/balance:",
+        ":material/leaderboard:",
         "compare",
         "Which model is better, and by which measure?",
     ),
@@ -133,11 +133,24 @@ def info(url_path: str) -> PageInfo:
     return next(page for page in (*all_pages(), SERVER) if page.url_path == url_path)
 
 
+def sections() -> dict[str, list[str]]:
+    """Title of a section of the menu -> addresses of its pages."""
+    found: dict[str, list[str]] = {}
+    for page in (*all_pages(), SERVER):
+        if page.section:
+            found.setdefault(_(page.section), []).append(page.url_path)
+    return found
+
+
 def pages() -> dict[str, list]:
     """The menu for `st.navigation`: section -> pages; the first page is the default."""
     menu: dict[str, list] = {}
+    hidden = visibility.hidden_here()
     for i, page in enumerate(all_pages()):
-        entry = st.Page(page.path, title=_(page.title), icon=page.icon, url_path=page.url_path, default=i == 0)
+        entry = st.Page(
+            page.path, title=_(page.title), icon=page.icon, url_path=page.url_path, default=i == 0,
+            visibility="hidden" if page.url_path in hidden else "visible",
+        )  # fmt: skip
         menu.setdefault(_(page.section) if page.section else "", []).append(entry)
     menu[_(SERVER.section)].append(
         st.Page(

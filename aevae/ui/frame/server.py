@@ -4,6 +4,8 @@ SIGTERM and Ctrl+C end the server and its workers within three seconds, with exi
 """
 
 import contextlib
+import html
+import json
 import os
 import signal
 import sys
@@ -16,7 +18,7 @@ import streamlit as st
 from aevae import logs
 from aevae.queue import jobs
 from aevae.ui import internals
-from aevae.ui.frame import monitoring, teacher
+from aevae.ui.frame import menu, monitoring, teacher
 from aevae.ui.live import component
 
 GRACE_SECONDS = 1.5  # time for a worker to finish its step
@@ -101,13 +103,18 @@ class Uploads:
 
 # -- the first page --------------------------------------------------------------------------------------------------
 
-_HISTORY = Path(__file__).with_name("history.js").read_bytes()
+_HISTORY, _SECTIONS = (Path(__file__).with_name(name).read_text("utf-8") for name in ("history.js", "sections.js"))
 _VALIDATORS = (b"accept-encoding", b"if-none-match", b"if-modified-since")  # headers about the unmodified page
 _OF_BODY = (b"content-length", b"etag", b"last-modified")
 
 
+def _first_script() -> bytes:
+    sections = html.escape(json.dumps(menu.sections()))
+    return f'<head><script data-sections="{sections}">{_HISTORY}{_SECTIONS}</script>'.encode()
+
+
 class Opening:
-    """ASGI middleware that inserts `history.js` into the HTML page, because it must run before Streamlit's code."""
+    """ASGI middleware that inserts scripts into the HTML page that must run before Streamlit's code."""
 
     def __init__(self, app):
         self.app = app
@@ -131,7 +138,7 @@ class Opening:
             else:
                 body += message.get("body", b"")
                 if not message.get("more_body"):
-                    whole = body.replace(b"<head>", b"<head><script>" + _HISTORY + b"</script>", 1)
+                    whole = body.replace(b"<head>", _first_script(), 1)
                     kept = [(k, v) for k, v in start["headers"] if k.lower() not in _OF_BODY]
                     await send(start | {"headers": [*kept, (b"content-length", str(len(whole)).encode())]})
                     await send({"type": "http.response.body", "body": whole})

@@ -1,4 +1,7 @@
-"""Things to try on a page: a sentence each, with a button that brings the page into the state it speaks of."""
+"""Things to try on a page: a sentence each, with a button that brings the page into the state it speaks of.
+
+The mode *Present* (`present.js`) steps through the sentences and presses their buttons.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,6 +9,7 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from aevae.ui.i18n import _
+from aevae.ui.live import component
 
 
 @dataclass(frozen=True)
@@ -22,17 +26,21 @@ class Try:
 
 
 def show(tries: Sequence[Try | str], title: str) -> None:
-    """A numbered list in a frame; a Try with a state has a button."""
-    with st.container(border=True, height="stretch"):
+    """A numbered list in a frame; a Try with a state has a button beside its sentence."""
+    with st.container(border=True, key="tries", gap="xsmall"):
         st.markdown(f"**{title}**")
         for i, each in enumerate(tries, 1):
             each = each if isinstance(each, Try) else Try(each)
             words = f"**{_('Break it:')}** {each.text}" if each.breaks else each.text
-            st.markdown(f"{i}. {words}")
-            if each.state:
-                st.button(_("Set it up"), key=f"try_{i}", on_click=set_up, args=(each.state,))
+            with st.container(horizontal=True, wrap=False, gap="small", key=f"try_line_{i}"):
+                st.markdown(f"{i}. {words}", width="stretch")
+                if each.state:
+                    st.button(_("Set it up"), key=f"try_{i}", on_click=set_up, args=(each.state,))
 
 
 def set_up(state: Mapping[str, object]) -> None:
-    """Store the values (a callback)."""
-    st.session_state.update(state)
+    """Store the values, and let all modules begin again from them (a callback). A digit replaces an own image."""
+    for key, value in state.items():
+        st.session_state[key] = value
+        st.session_state.pop(f"{key}_own", None)
+    component.restart()

@@ -9,6 +9,7 @@ import { onDrawing, Stage } from "../live/page.js";
 const PARALLEL_BELOW = 1e-7; // equal to PARALLEL in aevae/latent/interpolation.py
 const SPEEDS = { slow: 0.12, normal: 0.3, fast: 0.75 }; // change of t per second
 const HEIGHT = 40; // height of a profile; its width is 100
+const MAX_LARGE = 5; // with more images they are smaller
 
 // ---- mathematics ----------------------------------------------------------------------------------------------------
 
@@ -75,6 +76,7 @@ export function profilePath(holes, cap) {
 }
 
 const rounded = (v) => Math.round(100 * v) / 100;
+const rounded1 = (v) => v.toFixed(1);
 
 // ---- the view -------------------------------------------------------------------------------------------------------
 
@@ -141,11 +143,9 @@ class Scrub extends Stage {
     this.cards = spec.routes.map((route) => this.card(route, plane));
     const cardsOf = (s) => this.cards.filter((card) => card.route.space === s);
     const groups = spec.spaces.map((space, s) => this.group(space, cardsOf(s)));
-    const count = spec.routes.length;
-    const amount = count <= 3 ? "few" : count <= 5 ? "some" : "many";
     this.aloud = element("div", { class: "aloud", role: "status" });
-    this.root.className = `scrub ${amount} ${plane ? "plane" : "line"}`;
-    this.root.replaceChildren(plane ? this.planeBar() : this.lineBar(), div("groups", ...groups), this.aloud);
+    this.root.className = `scrub ${spec.routes.length > MAX_LARGE ? "many" : ""} ${plane ? "plane" : "line"}`;
+    this.root.replaceChildren(div("groups", ...groups), plane ? this.planeBar() : this.lineBar(), this.aloud);
     this.followDrawings();
   }
 
@@ -187,21 +187,35 @@ class Scrub extends Stage {
   group(space, cards) {
     const name = element("span", {}, space.title);
     if (space.colour) name.prepend(element("i", { class: "family", style: `background: ${space.colour}` }));
-    return element("section", {}, element("h2", {}, name), div("cards", ...cards.map((card) => card.figure)));
+    const section = element("section", {}, element("h2", {}, name), div("cards", ...cards.map((card) => card.figure)));
+    section.style.setProperty("--cards", cards.length);
+    return section;
   }
 
+  /** An image; in the codes of a model with its distances to real codes below. */
   card(route, plane) {
+    const { texts } = this.spec;
     const canvas = imageCanvas({ role: "img", "aria-label": route.title });
     const numbers = element("p", { class: "numbers" });
+    const caption = element("figcaption", {}, route.way);
+    const figure = element("figure", {}, canvas, numbers, caption);
+    if (!plane) this.dragOn(canvas, false, true);
+    if (this.spec.spaces[route.space].program < 0) {
+      numbers.textContent = texts.blend;
+      return { route, canvas, numbers, figure };
+    }
     const cursor = element("i", { class: "cursor" });
     const dot = element("i", { class: "dot" });
     const curve = plane ? element("canvas", {}) : svg("svg", { viewBox: `0 0 100 ${HEIGHT}`, preserveAspectRatio: "none" });
-    const profile = div("profile", curve, cursor, dot);
     curve.setAttribute("aria-hidden", "true");
+    const profile = div("profile", curve, cursor, dot);
+    const mean = plane ? null : element("i", { class: "mean" });
+    if (mean) profile.append(mean);
     this.dragOn(profile, plane, false);
-    if (!plane) this.dragOn(canvas, false, true);
-    const figure = element("figure", {}, canvas, profile, numbers, element("figcaption", {}, route.way));
-    return { route, canvas, numbers, cursor, dot, curve, figure };
+    canvas.after(profile);
+    const largest = element("p", { class: "largest" });
+    if (!plane) numbers.after(largest);
+    return { route, canvas, numbers, largest, mean, cursor, dot, curve, figure };
   }
 
   /** Handle drags of an image (relative) and of a profile (absolute). */
@@ -275,12 +289,16 @@ class Scrub extends Stage {
   // -- updates --------------------------------------------------------------------------------------------------------
 
   drawProfiles() {
-    const { cap } = this.spec;
+    const { cap, texts } = this.spec;
     const { ink } = themeColours(this.root);
-    this.cards.forEach(({ curve }, r) => {
-      const holes = this.arrays[`holes_${r}`], near = this.arrays[`near_${r}`];
-      if (this.at.length === 2) sheetOf(curve, holes, cap, ink);
-      else curve.replaceChildren(...curveOf(holes, near, cap));
+    this.cards.forEach(({ curve, largest, mean, route }, r) => {
+      const holes = this.arrays[`holes_${r}`];
+      if (!holes) return;
+      if (this.at.length === 2) return sheetOf(curve, holes, cap, ink);
+      curve.replaceChildren(...curveOf(holes, cap));
+      const values = { largest: rounded1(Math.max(...holes)), mean: rounded1(route.mean), count: texts.walks };
+      largest.textContent = Number.isFinite(Math.max(...holes)) ? fill(texts.largest, values) : "";
+      mean.style.bottom = `${100 * height(route.mean, cap)}%`;
     });
   }
 
@@ -292,18 +310,22 @@ class Scrub extends Stage {
       const { space, kind } = card.route, { program } = spec.spaces[space];
       const code = codeAt(kind, this.codes[space], at);
       paint(card.canvas, program < 0 ? code : this.programs[program].decode(code));
-      const holes = this.arrays[`holes_${r}`], here = nearestSample(at, holes.length);
-      const hole = at.length === 2 ? holes[here] : sampleAt(holes, at[0]);
-      const known = Number.isFinite(hole) && !stale;
-      const values = { hole: hole.toFixed(1), near: this.arrays[`near_${r}`][here] };
-      card.numbers.textContent = known ? fill(spec.texts.numbers, values) : "–";
-      card.cursor.style.left = card.dot.style.left = `${100 * at[0]}%`;
-      const up = at.length === 2 ? 1 - at[1] : height(hole, spec.cap);
-      card.dot.style.bottom = `${Number.isFinite(up) ? 100 * up : 0}%`;
+      if (program >= 0) this.showDistance(card, this.arrays[`holes_${r}`], stale);
     });
     if (this.spoken)
       this.aloud.textContent = this.cards.map((card) => `${card.route.title}: ${card.numbers.textContent}`).join(". ");
     this.spoken = false;
+  }
+
+  /** Mark the position of a card, and write its distance to the nearest real code. */
+  showDistance({ numbers, cursor, dot }, holes, stale) {
+    const { at, spec } = this;
+    const hole = at.length === 2 ? holes[nearestSample(at, holes.length)] : sampleAt(holes, at[0]);
+    const isKnown = Number.isFinite(hole) && !stale;
+    numbers.textContent = isKnown ? fill(spec.texts.here, { hole: rounded1(hole) }) : "–";
+    cursor.style.left = dot.style.left = `${100 * at[0]}%`;
+    const up = at.length === 2 ? 1 - at[1] : height(hole, spec.cap);
+    dot.style.bottom = `${Number.isFinite(up) ? 100 * up : 0}%`;
   }
 
   stop() {
@@ -312,24 +334,18 @@ class Scrub extends Stage {
   }
 }
 
-/** The profile of a path: strong above one spacing; below it a strip that is dark where many real codes are near. */
-function curveOf(holes, near, cap) {
+/** The profile of a path, strong above one spacing. */
+function curveOf(holes, cap) {
   const line = profilePath(holes, cap);
   if (!line) return [];
   const one = HEIGHT * (1 - height(1, cap));
   const area = `${line}L100 ${HEIGHT}L0 ${HEIGHT}Z`;
-  const most = Math.max(1, ...near), width = 100 / near.length;
-  const cells = Array.from(near, (count, i) => {
-    const opacity = Math.sqrt(count / most);
-    return svg("rect", { class: "near", x: i * width, y: HEIGHT - 3, width: width + 0.1, height: 3, opacity });
-  });
   return [
     svg("path", { class: "area", d: area }),
     svg("svg", { x: 0, y: 0, width: 100, height: one, viewBox: `0 0 100 ${one}`, preserveAspectRatio: "none" },
       svg("path", { class: "area far", d: area })),
     svg("line", { class: "one", x1: 0, x2: 100, y1: one, y2: one }),
     svg("path", { class: "line", d: line }),
-    ...cells,
   ];
 }
 

@@ -1,4 +1,4 @@
-"""The template of a lab page: question, image with two or three controls, what to notice, what to try, formula.
+"""The template of a lab page: question, image with two or three controls, what to try, what it shows, formula.
 
 A lab is one file `pages/<section>/<two digits>_<name>.py`. The first line of its docstring is "Title: question", the
 second paragraph may hold "icon: <Material symbol>"; the menu and the first page read both without running the page.
@@ -6,7 +6,7 @@ The digits give the position in the section, the name is the address. The page c
 
     template.begin(__doc__)      title and question
     ...                          controls (bound to the URL) and image
-    template.end(notice, tries)  what to notice, three things to try (one provokes the known failure), the formula
+    template.end(notice, tries)  three things to try (one breaks the model), what one saw (folded), the formula
 """
 
 from collections.abc import Sequence
@@ -34,15 +34,12 @@ def end(
 ) -> None:
     """Show the part of the page below the image. Texts are translated Markdown.
 
-    notice: observations. tries: three things to do; one of them provokes the known failure. formula: LaTeX. numbers:
-    the formula with this run's numbers, LaTeX or Markdown. more: the folded explanation. sources: papers.
+    notice: observations, folded, because they answer the tries. tries: three things to do; one of them breaks the
+    model. formula: LaTeX. numbers: the formula with this run's numbers, LaTeX or Markdown. more: the folded
+    explanation. sources: papers.
     """
-    left, right = st.columns(2, gap="medium")
-    with left.container(border=True, height="stretch"):
-        st.markdown(f"**{_('What to notice')}**")
-        st.markdown("\n".join(f"- {text}" for text in notice))
-    with right:
-        show(tries, _("Three things to try"))
+    show(tries, _("Three things to try"))
+    layout.explain(_("What did you see?"), "\n".join(f"- {text}" for text in notice))
     if formula:
         st.latex(formula)
     if numbers:

@@ -36,7 +36,15 @@ export function stamp(g, pixels, x, y, white = 1) {
 
 // ---- device pixels --------------------------------------------------------------------------------------------------
 
-export const pixelRatio = () => globalThis.devicePixelRatio || 1;
+let zoom = 1; // of the page in the mode Present (frame/present.js)
+
+/** Say how much CSS enlarges the page. */
+export const setZoom = (value) => {
+  zoom = value;
+};
+
+/** Device pixels per CSS pixel of a canvas. */
+export const pixelRatio = () => (globalThis.devicePixelRatio || 1) * zoom;
 
 /** Give canvases the device pixels of `width` x `height` CSS pixels, unless they have them. */
 export function resize(canvases, width, height, ratio = pixelRatio()) {
@@ -160,6 +168,12 @@ export function onArrows(node, move) {
 export function placeIn(node, event) {
   const box = node.getBoundingClientRect();
   return { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
+}
+
+/** Position of an event in a node, in the node's own CSS pixels. */
+export function pixelIn(node, event) {
+  const { left, top } = node.getBoundingClientRect(), zoom = node.currentCSSZoom ?? 1;
+  return { x: (event.clientX - left) / zoom, y: (event.clientY - top) / zoom };
 }
 
 /** `placeIn`, clamped to 0..1. */

@@ -15,6 +15,7 @@ import numpy as np
 import streamlit as st
 
 import aevae
+from aevae.browser import plain
 from aevae.browser.blob import pack
 from aevae.store import bundles, checkpoints
 from aevae.store.checkpoints import RunInfo
@@ -26,6 +27,7 @@ LAB = "lab."  # prefix of the names of bundled models
 ROOMS = Path(__file__).parents[1]  # the folder aevae/ui, whose rooms contain JavaScript and style sheets
 _TROUBLE = "live_trouble"  # session: run name, or "" for all -> code of the problem
 _WHEN = "live_trouble_when"  # session: time of the last report
+_TURN = "live_turn"  # session: number of calls of `restart`
 _RETRY_SECONDS = 60.0  # after a network problem the live version is tried again
 
 
@@ -35,13 +37,15 @@ def files(ending: str) -> dict[str, Path]:
 
 
 MODULES, STYLES = files("js"), files("css")
-_MAKER = b"".join((Path(aevae.__file__).parent / "browser" / name).read_bytes() for name in ("program.py", "blob.py"))
+_MAKERS = ("program.py", "plain.py", "blob.py")
+_MAKER = b"".join((Path(aevae.__file__).parent / "browser" / name).read_bytes() for name in _MAKERS)
 VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in MODULES.values())).hexdigest()[:12]
 COMMON_STYLES = ("live", "dom")  # used by all modules
 BORROWED_STYLES = {
     "latent_plane": ("latent_code",),
     "elbo": ("elbo_divergence",),
     "likelihoods": ("collapse", "elbo_divergence"),
+    "toy": ("draw",),
 }
 
 
@@ -76,7 +80,7 @@ def mount(
     """Put `<module>.js` of any room on the page.
 
     spec: JSON data; arrays: float32, float16, int32, uint16 or uint8; both are passed to the module's `update`.
-    programs: runs, or names of runs or bundled models, whose encoders and decoders it gets in this order. height:
+    programs: runs, or names of runs, of bundled models or plain.READER; it gets their functions in this order. height:
     reserved pixels. shape: box that is reserved until the module draws: aspect (width / height), largest width and
     height, narrow (height in a column of less than 620 pixels), foot (additional pixels below). on_send(payload):
     called with a message of the module before the page runs; it must check the message (`shared.message`).
@@ -96,6 +100,7 @@ def mount(
         "base": f"live/{VERSION}/",
         "texts": _texts(),
         "finger": _("Tap here first. Then you can draw or drag with your finger."),
+        "turn": st.session_state.get(_TURN, 0),
         "height": height,
         "shape": shape,
         "programs": [{"run": _model_name(model), "url": address(model)} for model in programs],
@@ -104,16 +109,24 @@ def mount(
     _component(module)(key=key, data=pack(header, arrays), on_sent_change=sent)
 
 
+def restart() -> None:
+    """Let all modules of this session begin again from what Python sends next; call it before the page runs."""
+    st.session_state[_TURN] = st.session_state.get(_TURN, 0) + 1
+
+
 def _place(path: Path) -> str:
     """Path of a file relative to ROOMS: `sliders/latent_plane.js`."""
     return path.relative_to(ROOMS).as_posix()
 
 
 def address(model: str | RunInfo) -> str:
-    """Address, relative to the page, of the program of a finished run or of a bundled model ("lab.<bundle>.<model>").
+    """Address, relative to the page, of the program of a finished run, of a bundled model ("lab.<bundle>.<model>"), or
+    of the digit classifier (`plain.READER`).
 
     Raises ValueError.
     """
+    if model == plain.READER:
+        return f"live/{model}/{_name(_reader_checksum())}"
     if isinstance(model, str) and (bundle := _bundle(model)):
         return f"live/{model}/{_name(bundles.checksum(bundle))}"
     info = cached.info_of(model)
@@ -172,7 +185,7 @@ def _report(payload: dict) -> None:
 
 def lab_models(bundle: str) -> list[str]:
     """Names of a bundle's models for `mount`. Raises `bundles.Missing`."""
-    return [f"{LAB}{bundle}.{member}" for member in bundles.load(bundle)]
+    return [f"{LAB}{bundle}.{member}" for member in bundles.stored(bundle)]
 
 
 def _bundle(name: str) -> str:
@@ -205,10 +218,19 @@ def _program(path: str, checksum: str) -> bytes | str:
 @functools.lru_cache(maxsize=32)
 def _lab_program(name: str, checksum: str) -> bytes:
     """The program of a lab's model. Raises ValueError, KeyError."""
+    bundle = _bundle(name)
+    member = name.removeprefix(f"{LAB}{bundle}.")
+    stored = bundles.stored(bundle)[member]
+    if plain.is_plain(stored.config["model"]):
+        return plain.PlainModel(stored.config["model"], stored.weights).program()
     from aevae.browser import program as programs
 
-    bundle = _bundle(name)
-    return programs.program(bundles.load(bundle)[name.removeprefix(f"{LAB}{bundle}.")].model(), params=True)
+    return programs.program(bundles.load(bundle)[member].model(), params=True)
+
+
+@functools.lru_cache(maxsize=1)
+def _reader_checksum() -> str:
+    return hashlib.sha256(plain.CLASSIFIER.read_bytes()).hexdigest()
 
 
 # -- routes ----------------------------------------------------------------------------------------------------------
@@ -245,7 +267,10 @@ def _module(version: str, file: str) -> tuple[bytes, str] | None:
 
 def _weights(name: str, file: str) -> tuple[bytes, str] | None:
     try:
-        blob = _lab_weights(name, file) if name.startswith(LAB) else _run_weights(name, file)
+        if name == plain.READER:
+            blob = plain.reader_program() if file == _name(_reader_checksum()) else None
+        else:
+            blob = _lab_weights(name, file) if name.startswith(LAB) else _run_weights(name, file)
     except (ValueError, OSError, KeyError):
         return None
     return (blob, "application/octet-stream") if isinstance(blob, bytes) else None

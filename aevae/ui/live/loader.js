@@ -58,6 +58,7 @@ class Host {
   constructor(root) {
     this.root = root;
     this.view = null;
+    this.turn = 0; // of the view's data; Python counts restarts
     this.parcel = null; // the newest data that the module has not received yet
     this.busy = false;
     this.gone = false;
@@ -86,6 +87,8 @@ class Host {
         this.parcel = null;
         const programs = await Promise.all(header.programs.map((p) => program.loadProgram(p.url, p.run)));
         if (this.gone) return;
+        if (header.turn !== this.turn) this.close();
+        this.turn = header.turn;
         this.view ??= this.open(module);
         this.view.update(header.spec, arrays, programs);
       }
@@ -101,12 +104,16 @@ class Host {
     return module.mount({ root: this.root, send: (payload) => this.send("sent", payload) });
   }
 
+  close() {
+    this.view?.destroy();
+    this.view = null;
+  }
+
   /** Show the problem, and let Python show its own version. Codes: network, weights, layer, browser. */
   trouble(header, code, error) {
     console.warn("aevae:", error);
     if (this.gone) return;
-    this.view?.destroy();
-    this.view = null;
+    this.close();
     this.root.style.minHeight = "";
     this.root.textContent = header.texts[code] ?? "";
     this.send("sent", { trouble: code, run: error.run ?? "" });
@@ -115,7 +122,7 @@ class Host {
   destroy() {
     this.gone = true;
     this.unguard?.();
-    this.view?.destroy();
+    this.close();
   }
 }
 

@@ -283,6 +283,11 @@ export class Program {
     return { mu, logvar };
   }
 
+  /** x (784) -> logits of the ten classes; only the digit classifier has this function. */
+  read(x) {
+    return this.functions.read(x)[0];
+  }
+
   /** decode(encode(x)). */
   reconstruct(x) {
     return this.decode(this.encode(x).mu);

@@ -2,8 +2,8 @@
 // pointer: posterior, path, pins, current position.
 
 import {
-  classColours, clearedContext, disc, framedImage, imageAt, paint, pixelRatio, resize, ring, SIDE, strokeOnPaper,
-  themeColours,
+  classColours, clearedContext, disc, framedImage, imageAt, paint, pixelIn, pixelRatio, resize, ring, SIDE,
+  strokeOnPaper, themeColours,
 } from "../live/canvas.js";
 import { element } from "../live/dom.js";
 import { clamp, ellipse } from "../live/maths.js";
@@ -14,7 +14,8 @@ const MAX_WIDTH = 470; // CSS pixels of the plane with its margins
 const MARGIN = { left: 34, right: 8, top: 8, bottom: 24 };
 
 export class PlanePainter {
-  constructor() {
+  constructor({ maxWidth = MAX_WIDTH, margin = MARGIN } = {}) {
+    Object.assign(this, { maxWidth, margin });
     this.canvas = element("canvas", { class: "field", tabIndex: 0, role: "application" });
     this.base = element("canvas");
     this.sheet = element("canvas"); // decoded images, 28 pixels a cell
@@ -24,10 +25,10 @@ export class PlanePainter {
 
   /** False while there is no room. */
   layout(available) {
-    const width = Math.min(available, MAX_WIDTH);
+    const width = Math.min(available, this.maxWidth), { margin } = this;
     if (!width) return false;
-    const w = width - MARGIN.left - MARGIN.right, height = w + MARGIN.top + MARGIN.bottom;
-    this.field = { x: MARGIN.left, y: MARGIN.top, w, h: w };
+    const w = width - margin.left - margin.right, height = w + margin.top + margin.bottom;
+    this.field = { x: margin.left, y: margin.top, w, h: w };
     resize([this.canvas, this.base], width, height);
     this.canvas.style.width = `${width}px`;
     this.canvas.style.height = `${height}px`;
@@ -42,8 +43,8 @@ export class PlanePainter {
 
   /** Pointer -> CSS pixels of the canvas. */
   pixelOf(event) {
-    const box = this.canvas.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+    const { x, y } = pixelIn(this.canvas, event);
+    return [x, y];
   }
 
   /** Pointer -> position on the plane, clamped to the field. */
