@@ -23,20 +23,26 @@ QUALITY = 60
 WINDOW = {"width": 1280, "height": 1400}
 SETTLE_MS = 4000
 BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
-MAX_WIDTH = 640  # CSS pixels of the page that a picture shows
-FIRST = (".live canvas", "[data-testid=stImage] img", "[data-testid=stPlotlyChart]", "[data-testid=stForm]", "h1")
-SHOWN = {  # address -> what its picture shows, if it is not the first canvas or image
-    "sliders": ".latent_plane .parts",
-    "interpolate": ".scrub .parts, .scrub",
-    "denoise": ".noise",
-    "embeddings": ".atlas",
+MAX_WIDTH = 560  # CSS pixels of the page that a picture shows
+MODULE = ".live > :not(.plane, .draw)"  # a live module, but not the digit picker
+FIRST = (MODULE, "[data-testid=stImage] img", "[data-testid=stPlotlyChart]", "h1")
+SHOWN = {  # address -> query of its address, and what its picture shows, if it is not the first module or image
+    "train": ("?job=vae-mnist-8af5219dbc7d", ".film"),
+    "models": ("", "[data-testid=stImage] img"),
+    "sliders": ("", ".latent_plane, .latent_code"),
+    "embeddings": ("", ".atlas canvas"),
+    "interpolate": ("", ".scrub canvas.digit"),
+    "score": ("", ".score canvas"),
 }
 
 
-def picture(page: Page) -> Image.Image:
+def picture(page: Page, url: str, address: str) -> Image.Image:
     """The page from the upper left corner of what it shows, in the shape of a card."""
-    selectors = [SHOWN[page.url.rpartition("/")[2]], *FIRST] if page.url.rpartition("/")[2] in SHOWN else FIRST
-    box = next(filter(None, (_box(page, selector) for selector in selectors)))
+    query, selector = SHOWN.get(address, ("", MODULE))
+    page.goto(f"{url}/{address}{query}")
+    page.locator("h1").wait_for(timeout=120_000)
+    page.wait_for_timeout(SETTLE_MS)
+    box = next(filter(None, (_box(page, each) for each in (selector, *FIRST))))
     width = min(MAX_WIDTH, max(box["width"], MAX_WIDTH / 2), WINDOW["width"] - box["x"])
     clip = {"x": box["x"], "y": box["y"], "width": width, "height": width * SIZE[1] / SIZE[0]}
     png = page.screenshot(clip=clip, full_page=True)
@@ -46,7 +52,7 @@ def picture(page: Page) -> Image.Image:
 def _box(page: Page, selector: str) -> dict | None:
     """The first large box of a selector; None without one."""
     boxes = [element.bounding_box() for element in page.locator("[data-testid=stMain]").locator(selector).all()]
-    return next((dict(box) for box in boxes if box and box["width"] > 100), None)
+    return next((dict(box) for box in boxes if box and min(box["width"], box["height"]) > 50), None)
 
 
 def main() -> None:
@@ -62,11 +68,8 @@ def main() -> None:
         for info in menu.all_pages()[1:]:
             if args.addresses and info.url_path not in args.addresses:
                 continue
-            page.goto(f"{url}/{info.url_path}")
-            page.locator("h1").wait_for(timeout=120_000)
-            page.wait_for_timeout(SETTLE_MS)
             file = cards.picture(info)
-            picture(page).save(file, quality=QUALITY, method=6)
+            picture(page, url, info.url_path).save(file, quality=QUALITY, method=6)
             print(f"{file.name}: {file.stat().st_size:,} bytes", flush=True)
         browser.close()
 

@@ -120,7 +120,7 @@ def test_no_click_the_drawing_is_encoded_under_the_pen(visitor):
 def test_one_click_the_same_hand_over_another_model(visitor):
     visitor.arrive()
     plane = visitor.page.locator(".toy canvas.field").bounding_box()
-    visitor.page.mouse.move(plane["x"] + 0.85 * plane["width"], plane["y"] + 0.2 * plane["height"])
+    visitor.page.mouse.move(plane["x"] + 0.15 * plane["width"], plane["y"] + 0.56 * plane["height"])
     visitor.page.wait_for_timeout(200)
     seen = {"VAE": visitor.image}
     for name, clicks in (("AE", 1), ("β-VAE, β = 8", 2)):
@@ -143,6 +143,7 @@ def test_one_click_the_own_digit_is_in_every_map(visitor):
     visitor.page.locator("h1", has_text="Embeddings").wait_for()
     visitor.page.wait_for_url("**guest_own=**")
     visitor.page.get_by_text("nearest neighbours of your digit").wait_for()
+    assert visitor.page.locator(".atlas canvas").first.bounding_box()["y"] < SIZE["height"], "without scrolling"
     own = visitor.page.url.partition("guest_own=")[2].partition("&")[0]
     image = unpack_image(own)
     assert image is not None and 20 < image.sum() < 300 and visitor.clicks == 1

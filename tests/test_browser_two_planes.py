@@ -56,13 +56,13 @@ def test_the_hand_wanders_until_it_is_taken_and_is_then_over_both_planes(tab):
     pair = tab.page.locator(".two_planes .pair").bounding_box()
     assert pair["y"] + pair["height"] <= 720, "planes and random codes are on the first screen"
     plane = tab.page.locator(".two_planes canvas.field").nth(0).bounding_box()
-    tab.page.mouse.move(plane["x"] + 0.2 * plane["width"], plane["y"] + 0.25 * plane["height"])
+    tab.page.mouse.move(plane["x"] + 0.21 * plane["width"], plane["y"] + 0.25 * plane["height"])
     tab.page.wait_for_url("**hand_x=-1.9**")
     first = images(tab)
     tab.page.wait_for_timeout(500)
     assert all(np.array_equal(a, b) for a, b in zip(images(tab), first, strict=True))
     tab.page.locator(".two_planes canvas.field").nth(1).press("Shift+ArrowRight")
-    tab.page.wait_for_url("**hand_x=-1.3**")
+    tab.page.wait_for_url("**hand_x=-1.2**")
     assert all(np.abs(a - b).max() > 30 for a, b in zip(images(tab), first, strict=True))
 
 

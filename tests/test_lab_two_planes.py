@@ -10,7 +10,7 @@ from aevae.browser.plain import SURE
 from aevae.metrics import classifier
 from aevae.store import bundles
 from aevae.ui.labs import two_planes
-from aevae.ui.shared import cached
+from aevae.ui.shared import cached, url_values
 from aevae.ui.sliders import hand_planes
 
 PAGE = "pages/variational/00_two_planes.py"
@@ -32,6 +32,7 @@ def test_random_codes_of_a_vae_are_digits_more_often_than_those_of_an_autoencode
     assert list(numbers) == NAMES
     assert numbers["1"]["sure"] > numbers["ae"]["sure"] + 0.1
     assert numbers["1"]["sure"] > numbers["0.1"]["sure"] + 0.1
+    assert numbers["1"]["kinds"] > numbers["ae"]["kinds"] + 2, "different digits in a handful"
 
 
 def test_a_larger_weight_costs_sharpness_and_fewer_nats():
@@ -43,11 +44,19 @@ def test_a_larger_weight_costs_sharpness_and_fewer_nats():
 @pytest.mark.parametrize("name", ["ae", "1", "8"])
 def test_stored_shares_are_those_of_the_models_as_they_are_read(name):
     plane, model = planes()[name], bundles.load("planes")[name].model()
-    noise = np.random.default_rng(0).standard_normal((2000, 2))
-    z = torch.tensor(plane.mean + noise @ plane.scale.T, dtype=torch.float32)
+    noise = torch.tensor(np.random.default_rng(0).standard_normal((2000, 2)), dtype=torch.float32)
     with torch.inference_mode():
-        assert sure(model.decode(z).numpy()) == pytest.approx(plane.numbers["sure"], abs=2e-3)
+        codes = model.encode(torch.tensor(cached.shown_digits()[0]))
+        fitted = codes.mean(0) + noise @ torch.linalg.cholesky(codes.T.cov()).T
+        for key, z in (("sure", noise), ("sure_fitted", fitted)):
+            assert sure(model.decode(z).numpy()) == pytest.approx(plane.numbers[key], abs=2e-3), key
     assert sure(cached.shown_digits()[0]) == pytest.approx(plane.numbers["sure_of_digits"])
+
+
+def test_a_gaussian_fitted_to_its_codes_makes_the_autoencoder_a_generator():
+    numbers = {name: plane.numbers for name, plane in planes().items()}
+    assert numbers["ae"]["sure_fitted"] > numbers["ae"]["sure"] + 0.1
+    assert numbers["ae"]["kinds_fitted"] > numbers["ae"]["kinds"] + 2
 
 
 def test_places_are_codes_in_standard_deviations():
@@ -66,7 +75,7 @@ def test_the_page_sends_all_planes_and_the_hand_of_the_address(shipped_runs):
     assert not app.exception and not app.error
     spec, arrays = sent_to_module(app, "two_planes")
     assert [model["name"] for model in spec["models"]][:1] == ["AE"] and len(spec["models"]) == 7
-    assert spec["adopt"] == [5, 1.5, 0.0, 3] and spec["isTouched"]
+    assert spec["state"] == {"beta": 5, "x": 1.5, "y": 0.0, "handful": 3} and spec["isTouched"]
     assert arrays["random"].shape == (10, 20, 2) and arrays["places0"].shape == (1000, 2)
     assert any("β = 8: reconstruction" in element.value for element in app.markdown)
 
@@ -74,17 +83,19 @@ def test_the_page_sends_all_planes_and_the_hand_of_the_address(shipped_runs):
 def test_a_try_sets_the_page_up(shipped_runs):
     app = open_page(PAGE)
     spec, _arrays = sent_to_module(app, "two_planes")
-    assert not spec["isTouched"] and spec["adopt"] == [2, 0, 0, 0]
+    assert not spec["isTouched"] and spec["state"] == {"beta": 2, "x": 0, "y": 0, "handful": 0}
+    app.button(key="try_1").click().run()
+    spec, _arrays = sent_to_module(app, "two_planes")
+    assert spec["isTouched"] and spec["state"]["x"] == 2.8
     app.button(key="try_3").click().run()
-    assert sent_to_module(app, "two_planes")[0]["adopt"][0] == 0
+    assert sent_to_module(app, "two_planes")[0]["state"]["beta"] == 0
 
 
-def test_what_the_browser_sent_is_not_sent_back(monkeypatch):
+def test_only_complete_messages_are_stored(monkeypatch):
     state: dict = {}
-    monkeypatch.setattr(two_planes.st, "session_state", state)
-    for key, bounds in two_planes._ranges().items():
-        state[key] = bounds[0]
-    two_planes._receive({"beta": 4, "x": 0.25, "y": -1.0, "handful": 2, "n": 1})
-    assert [state[key] for key in two_planes._ranges()] == [4, 0.25, -1.0, 2] == state[two_planes._SENT]
-    two_planes._receive({"beta": 99, "x": 0.25, "y": -1.0, "handful": 2, "n": 2})
-    assert state["beta_at"] == 4
+    monkeypatch.setattr(url_values.st, "session_state", state)
+    receive = url_values.number_handler(two_planes.NAMES, two_planes._ranges())
+    receive({"beta": 4, "x": 0.25, "y": -1.0, "handful": 2, "n": 1})
+    assert state == {"beta_at": 4, "hand_x": 0.25, "hand_y": -1.0, "handful": 2}
+    receive({"beta": 99, "x": 0.5, "y": -1.0, "handful": 2, "n": 2})
+    assert state["beta_at"] == 4 and state["hand_x"] == 0.25

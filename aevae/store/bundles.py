@@ -8,6 +8,7 @@ the files.
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -85,9 +86,16 @@ def names() -> list[str]:
 def checksum(name: str) -> str:
     """16 hexadecimal digits of the checksum of a bundle's file. Raises Missing."""
     try:
-        return hashlib.sha256(_file(name).read_bytes()).hexdigest()[:16]
+        status = _file(name).stat()
+        return _checksum(_file(name), status.st_mtime_ns, status.st_size)
     except OSError as error:
         raise _missing(_file(name)) from error
+
+
+@lru_cache(maxsize=64)
+def _checksum(path: Path, changed_ns: int, size: int) -> str:
+    """The checksum, computed once; a page asks for it at each run."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def load(name: str) -> dict[str, Member]:

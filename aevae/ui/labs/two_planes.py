@@ -16,7 +16,7 @@ from aevae.ui.sliders import hand_planes
 NUM_SAMPLES, NUM_HANDFULS = 20, 10  # random codes at a time, and how many such handfuls there are
 EDGE = 3.3  # of the planes, in standard deviations
 VAE = 2  # index of β = 1
-_SENT = "two_planes_sent"  # session: the values that the browser sent last
+NAMES = {"beta": "beta_at", "x": "hand_x", "y": "hand_y", "handful": "handful"}  # in messages -> in the address
 
 
 def values() -> dict[str, float]:
@@ -42,12 +42,10 @@ def show() -> tuple[hand_planes.Plane, hand_planes.Plane]:
         for plane in (planes[0], chosen):
             show_samples(plane, int(now["handful"]))
         return planes[0], chosen
-    state = [now[key] for key in _ranges()]
-    isnt_from_browser = st.session_state.get(_SENT) != state
     spec = {
         "key": "two_planes",
         "models": [plane.spec() | {"says": _says(plane)} for plane in planes],
-        "adopt": state if isnt_from_browser else None,
+        "state": {name: now[key] for name, key in NAMES.items()},
         "isTouched": bool(now["hand_x"] or now["hand_y"]),
         "classes": list(cached.class_names(datasets.EMBEDDED)),
         "sure": plain.SURE,
@@ -63,15 +61,9 @@ def show() -> tuple[hand_planes.Plane, hand_planes.Plane]:
     component.mount(
         "two_planes", "two_planes_live", spec, arrays,
         programs=[*(plane.program for plane in planes), plain.READER],
-        shape={"height": 500, "narrow": 620}, on_send=_receive,
+        shape={"height": 500, "narrow": 620}, on_send=url_values.number_handler(NAMES, _ranges()),
     )  # fmt: skip
     return planes[0], chosen
-
-
-def _receive(payload: dict) -> None:
-    names = {"beta": "beta_at", "x": "hand_x", "y": "hand_y", "handful": "handful"}
-    url_values.number_handler(names, _ranges())(payload)
-    st.session_state[_SENT] = [st.session_state[key] for key in _ranges()]
 
 
 def handfuls() -> np.ndarray:

@@ -1,7 +1,7 @@
 // A plane of two-dimensional codes: codes of real digits, rings of N(0, I), and a hand. The hand is the pointer, a finger,
 // the arrow keys, or, until somebody takes it, a point that wanders. Places on the plane are in standard deviations.
 
-import { ARROWS, classColours, disc, strokeOnPaper } from "../live/canvas.js";
+import { ARROWS, classColours, disc, ring, strokeOnPaper } from "../live/canvas.js";
 import { element } from "../live/dom.js";
 import { clamp } from "../live/maths.js";
 import { onFrame, prefersReducedMotion } from "../live/page.js";
@@ -63,6 +63,15 @@ class HandPainter extends PlanePainter {
     super({ maxWidth, margin: MARGIN });
     this.rings = []; // places around each
     this.samples = []; // [{place, isGood}]
+  }
+
+  /** The hand is a disc that is seen on points of any colour. */
+  paint(map, layers) {
+    super.paint(map, layers);
+    const g = this.canvas.getContext("2d"), { accent, ink, paper } = this.theme, at = this.px(map, layers.z);
+    g.fillStyle = accent;
+    disc(g, at, 7);
+    ring(g, at, 8, ink, paper, 2.5);
   }
 
   /** Instead of axes: the rings, and the random codes. */

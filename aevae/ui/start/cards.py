@@ -18,8 +18,9 @@ WAYS = {"sliders": "Play", "train": "Train your own", "two-planes": "Learn"}  # 
 # The link of a card covers the card. The outline of the focus is that of the card, too.
 STYLE = """
 [class*="st-key-cards_"] { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: 0.9rem; }
-[class*="st-key-ways"] { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: 0.9rem; }
-[class*="st-key-card_"] { position: relative; overflow: hidden; gap: 0.35rem; padding: 0.75rem; height: 100%; }
+.st-key-ways { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: 0.9rem; }
+:is([class*="st-key-cards_"], .st-key-ways) > div { display: grid; }
+[class*="st-key-card_"] { position: relative; overflow: hidden; gap: 0.35rem; padding: 0.75rem; }
 [class*="st-key-card_"] img { border-radius: 4px; }
 [class*="st-key-card_"] [data-testid="stPageLink"] a { position: static; padding: 0; background: none; }
 [class*="st-key-card_"] [data-testid="stPageLink"] a::after { content: ""; position: absolute; inset: 0; z-index: 2; }
@@ -41,7 +42,7 @@ def ways() -> None:
     sayings = {
         "sliders": _("Move a number of the code, and see what it changes. Your own digit, too."),
         "train": _("Choose a model, press one button, and watch it learn, step by step."),
-        "two-planes": _("Begin with the most important lesson: why a plain autoencoder cannot invent digits."),
+        "two-planes": _("Begin with this: where random codes fall, in an autoencoder and in a VAE."),
     }
     with st.container(key="ways"):
         for address, title in WAYS.items():

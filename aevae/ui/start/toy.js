@@ -32,7 +32,7 @@ class Toy extends Stage {
     this.names = ["board", "encoder", "plane", "decoder", "image"].map((name) => [name, div("name")]);
     const [paper, encoder, plane, decoder, image] = this.names.map(([, node]) => node);
     const pad = div("pad"), area = div("area", this.plane.canvas);
-    this.legend = div("legend");
+    this.legend = element("div", { class: "legend", role: "group" });
     root.append(
       div("top", this.switch, this.says),
       div(

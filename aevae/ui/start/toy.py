@@ -43,14 +43,15 @@ def _receive(payload: dict) -> None:
     """Store the drawing, or which model is shown."""
     for key in (DIGIT, GUEST):
         picker.take_drawing(key, payload)
+    st.session_state.pop(f"{GUEST}_drawing", None)  # there it is a complete digit, and the board begins empty
     url_values.number_handler({"chosen": "toy"}, VALUES)(payload)
 
 
 def _sayings() -> list[str]:
     return [
-        _("**AE**: nothing says where its codes lie. Far from the points, the decoder draws no digit."),
-        _("**VAE**: its codes fill one round cloud, the rings of the prior. A random code in them decodes to a digit."),
-        _("**β = 8**: more weight on the prior. The cloud fits the rings better, and the digits are more blurred."),
+        _("**AE**: nothing says where its codes lie. In gaps and far from the points, the image is no digit."),
+        _("**VAE**: its codes fill one round cloud, the prior. A random code from it becomes a digit."),
+        _("**β = 8**: more weight on the prior. The cloud fits its rings better; the digits are blurred."),
     ]
 
 

@@ -69,8 +69,8 @@ class Places:
 
 def places(parent, picture: bool) -> Places:
     """The places of a form in a container of the page. picture: whether a picture stands beside the options."""
-    family, start = parent.columns([2, 1], gap="medium")
-    below, options = parent.columns([2, 1], gap="medium")
+    family, start = parent.columns([5, 3], gap="medium")
+    below, options = parent.columns([5, 3], gap="medium")
     return Places(family, start, below, options) if picture else Places(family, start, None, below)
 
 

@@ -39,11 +39,12 @@ class Side {
 
 class TwoPlanes extends Stage {
   create({ spec }) {
-    this.place = [0, 0];
-    this.handful = 0;
+    const { beta, x, y, handful } = spec.state;
+    this.place = [x, y];
+    this.handful = handful;
     this.title = element("b");
     const last = spec.models.length - 2;
-    this.slider = slider({ min: 0, max: last, step: 1 }, { input: () => this.turned(), change: () => this.post() });
+    this.slider = slider({ min: 0, max: last, step: 1, value: beta }, { input: () => this.turned(), change: () => this.post() });
     this.heads = [div("head", this.title, element("span")), div("head", this.slider.box)];
     this.sides = this.heads.map((head) => new Side(this, head));
     this.again = button("", () => this.next(), { class: "again" });
@@ -54,7 +55,8 @@ class TwoPlanes extends Stage {
     const foot = div("foot", this.again, this.classes);
     this.root.append(div("pair", ...this.sides.map(({ node }) => node)), foot, this.legend, this.reader, this.aloud);
     for (const { plane, area } of this.sides) this.onResize(() => plane.layout(), area);
-    if (!spec.isTouched) this.idle = letWander(this.root, (place) => this.move(place));
+    if (spec.isTouched) this.move(this.place);
+    else this.idle = letWander(this.root, (place) => this.move(place));
   }
 
   refresh({ root, spec, arrays }) {
@@ -68,12 +70,6 @@ class TwoPlanes extends Stage {
     this.legend.textContent = arrays.own.length ? `${texts.legend} ${texts.own}` : texts.legend;
     this.reader.textContent = texts.reader;
     this.classes.replaceChildren(...classDots(root, spec.classes));
-    if (spec.adopt) {
-      const [beta, x, y, handful] = spec.adopt;
-      this.slider.input.value = beta;
-      this.handful = handful;
-      if (spec.isTouched) this.take([x, y], false);
-    }
     this.open();
   }
 
@@ -142,10 +138,10 @@ class TwoPlanes extends Stage {
   }
 
   /** A hand is at a place. */
-  take(place, isNew = true) {
+  take(place) {
     this.idle?.stop();
     this.move(place);
-    if (isNew) this.post();
+    this.post();
   }
 
   move(place) {
