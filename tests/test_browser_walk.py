@@ -264,3 +264,24 @@ def test_the_plane_between_four_digits_on_a_phone(browser, shared_server):
     tab.page.wait_for_url(re.compile("across=0.9.*down=0.2|down=0.2.*across=0.9"))
     tab.rest().sound()
     tab.close()
+
+
+FIRST = {  # page -> its first image, and what one touches
+    "sliders": (".latent_plane .figures canvas", ".latent_plane canvas.field"),
+    "interpolate": (".scrub figure canvas.digit", ".scrub .profile"),
+    "denoise": (".noise .paper canvas", ".noise .paper canvas"),
+}
+
+
+@pytest.mark.parametrize("path", FIRST)
+def test_the_first_screen_shows_the_image_and_what_one_touches(browser, shared_server, path):
+    for width, height in ((1280, 720), (390, 844), (853, 480)):  # the last: 1280 x 720 at 150 %
+        tab = Tab(browser, width, height).open(f"{shared_server.url}/{path}")
+        image, touched = (tab.page.locator(selector).first for selector in FIRST[path])
+        image.wait_for()
+        tab.page.wait_for_timeout(300)
+        box, hand = image.bounding_box(), touched.bounding_box()
+        assert box["y"] < height / 2 and box["y"] + box["height"] <= height, (width, box)
+        assert hand["y"] + 40 <= height, (width, hand)
+        tab.sound()
+        tab.close()
