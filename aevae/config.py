@@ -215,7 +215,7 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = Non
 
     T: number of steps, B: batch size. The rate is multiplied by the family's `rate_factor`. On fewer than
     LARGE_SET_IMAGES images three further factors reduce overfitting: the family's `rate_factor_small`, the likelihood's
-    SMALL_SET_FACTORS, and min(1, 20 / epochs) if the family `overfits`.
+    SMALL_SET_FACTORS, and min(1, 20 / epochs)^p with p the model's `long_run_exponent`.
     Fitted to validation splits with `benchmarks/recipe.py`: the best rate halves from 3 to 20 epochs of MNIST. Longer
     runs on the same pixels need even smaller rates, or the model becomes sensitive to noise (the factor with L; omitted
     if pixels are sampled). The rate grows with the root of the batch size and is smaller for wide networks and codes
@@ -229,14 +229,16 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = Non
         rate *= model.rate_factor * min(1.0, (20 / model.latent_dim) ** 0.15)
         if images < LARGE_SET_IMAGES:
             rate *= model.rate_factor_small * SMALL_SET_FACTORS.get(model.likelihood, 1.0)
-            rate *= min(1.0, SMALL_SET_EPOCHS / train.epochs) if model.overfits else 1.0
+            rate *= min(1.0, SMALL_SET_EPOCHS / train.epochs) ** model.long_run_exponent
         if getattr(model, "network", "mlp") != "conv":
             rate *= min(1.0, (400 / max(getattr(model, "hidden", 0), 1)) ** 0.25)
     return float(f"{rate:.2g}")
 
 
 MAX_RISE = 2.0  # nats per image; a run that ends further above its best epoch always says so
-SMALL_SET_EPOCHS = 20  # default; longer runs overfit
+SMALL_SET_EPOCHS = 20  # default; longer runs may overfit
+LONG_RUN_EXPONENTS = {"gaussian_learned": 0.75, "gaussian_pixel": 0.5}  # likelihood -> `long_run_exponent`
+SHARP_SIGMA = 0.2  # with a smaller sigma of a pixel the KL hardly counts
 SMALL_SET_FACTORS = {"categorical": 0.125, "gaussian_learned": 0.5}  # likelihood -> factor of the peak rate
 LIKELIHOODS = {
     "bernoulli": "cross-entropy",
@@ -268,7 +270,7 @@ class ModelConfig(Validated):
     recipe: ClassVar[dict] = {}  # training options that differ from the preset `fast`; epochs of a small data set
     rate_factor: ClassVar[float] = 1.0  # factor of the peak rate of `fast`
     rate_factor_small: ClassVar[float] = 1.0  # a further factor on small data sets, which the family overfits
-    overfits: ClassVar[bool] = False  # on small data sets in long runs: nothing limits what the code may hold
+    overfits: ClassVar[float] = 0.0  # at least the `long_run_exponent` of the family
     recipe_large: ClassVar[dict] = {}  # training options that differ from `recipe` on large data sets
     network: str = option(
         "mlp", "mlp: one hidden layer in encoder and decoder; conv: two strided convolutions", choices=("mlp", "conv")
@@ -293,6 +295,12 @@ class ModelConfig(Validated):
         when=("likelihood", ("categorical",)),
         added=True,
     )
+
+    @property
+    def long_run_exponent(self) -> float:
+        """p of the factor (20 / epochs)^p of the peak rate on small data sets; 0: long runs do not overfit."""
+        sharp = self.likelihood == "gaussian" and getattr(self, "sigma", 1.0) < SHARP_SIGMA
+        return max(self.overfits, float(sharp), LONG_RUN_EXPONENTS.get(self.likelihood, 0.0))
 
     @property
     def channels(self) -> int:

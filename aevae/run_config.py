@@ -92,11 +92,9 @@ def option_value(raw: dict, name: str) -> Any:
     A missing key has the value that an older config means, a value that does not fit the option counts as the default.
     """
     family = raw.get("model", {}).get("family")
-    classes: dict[str, type[Any]] = dict(CONFIG_CLASSES)
-    if family in FAMILIES:
-        classes["model"] = family_class(family).Config
-    for part in classes.keys() & raw.keys():
-        config_class = classes[part]
+    parts = [*CONFIG_CLASSES, *(["model"] if family in FAMILIES else [])]  # the last one needs torch
+    for part in (part for part in parts if part in raw):
+        config_class = CONFIG_CLASSES.get(part) or family_class(family).Config
         for f in fields(config_class):
             if f.name == name:
                 default = f.metadata.get("absent", f.default)

@@ -30,7 +30,7 @@ def test_the_maps_begin_in_the_upper_part_of_the_first_screen(browser, server, w
 def test_pen_and_markers_are_on_one_screen_and_results_come_last(browser, server, width, height):
     tab = ready(Tab(browser, width, height).open(f"{server.url}/embeddings"))
     page = tab.page
-    page.get_by_role("button", name="Draw a digit").click()
+    page.locator(".st-key-board button").click()
     board = page.locator(".draw canvas.ink")
     board.wait_for()
     page.wait_for_timeout(4000)  # programs and codes arrive

@@ -141,7 +141,7 @@ def test_the_trade_off_shows_each_run_once():
     drawn = {trace.name: list(zip(trace.x, trace.y, strict=True)) for trace in figure.data if trace.name}
     assert drawn.pop("best of these runs") == [(5, 100), (10, 80)]
     assert drawn == {"other runs": [(7, 95)], "a": [(5, 100)], "b": [(10, 80)]}
-    slopes = next(t for t in figure.data if t.hovertemplate and "one nat more" in t.hovertemplate)
+    slopes = next(t for t in figure.data if t.hovertemplate and "per extra nat" in t.hovertemplate)
     assert list(slopes.customdata) == [4.0]
     assert compare.trade_off([], "recon").data == ()
 

@@ -38,7 +38,7 @@ def test_at_the_default_size_the_network_is_readable_and_pca_is_not(page):
         (densities.class_probabilities(densities.reader(), x.clip(0, 1)).argmax(1) == np.arange(10)).sum()
         for x in (flat, arrays["images"].reshape(7, 10, 784)[at])
     ]
-    assert read[0] <= 6 and read[1] >= 9 and spec["errors"][at] < 0.7 * spec["left"][k]
+    assert read[0] <= 6 and read[1] >= 9 and spec["errors"][at] < 0.75 * spec["left"][k]
 
 
 def test_where_random_codes_come_from_changes_what_they_decode_to(page):

@@ -38,7 +38,7 @@ def test_classes_lie_together_in_the_default_maps_and_less_in_pixels():
     assert min(ae, vae) - pixels > 2 * np.sqrt(pixels * (1 - pixels) / 1000), "more than two standard errors"
     assert abs(noise - 0.1) < 0.03, "random codes: guessing"
     said = [int(percent) for percent in re.findall(r"(\d+) %", map_tries.what_is_seen())]
-    assert said == [round(100 * value) for value in (ae, vae, 0.1, pixels, noise)]
+    np.testing.assert_allclose(said, [100 * value for value in (ae, vae, 0.1, pixels, noise)], atol=0.5 + 1e-9)
 
 
 def test_every_try_of_the_maps_uses_shipped_maps():

@@ -307,6 +307,24 @@ def test_a_digit_of_ones_own_lands_in_every_map(store):
     assert details.places(looks, mine) == [None], "random codes know no digit"
 
 
+def test_a_drawing_is_placed_by_python_when_the_pen_rests(store):
+    mine = map_state.images("mnist-5k", 300)[42].astype(np.float32) / 255
+    app = opened(guest_own=mine, guest_drawing={"strokes": [], "own": mine})
+    assert app.session_state["board"] == "board", "the board is open for an own digit"
+    assert spec(app)["drawn"] and "own" not in sent_to_module(app, "atlas")[1] and headings(app) == []
+    assert [pane["own"] for pane in spec(app)["panes"]] == [None, None], "the browser places it"
+    app.session_state["atlas_rested"] = mine.tobytes()
+    assert headings(without_error(app.run())) == ["The 10 nearest neighbours of your digit"]
+    assert not spec(app)["drawn"] and None not in [pane["own"] for pane in spec(app)["panes"]]
+
+
+def test_one_line_says_what_the_maps_show(store):
+    ae, vae = (panes.Choice(store[family], "tsne") for family in ("ae", "vae"))
+    assert panes.summary([ae, vae], "class") == "AE · VAE, t-SNE, coloured by class"
+    assert panes.summary([vae, panes.Choice(panes.PIXELS, "pca")], "class").startswith("VAE · Raw pixels, t-SNE · PCA,")
+    assert panes.summary([vae, vae], "class").startswith("VAE, t-SNE,"), "one model is named once"
+
+
 def test_files_to_take_along(store):
     looks = [map_state.look_at(panes.Choice(store["vae"], "pca"), "mnist-5k", 300)]
     rows = details.csv(looks, map_state.labels("mnist-5k", 300)).splitlines()

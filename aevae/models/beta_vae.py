@@ -53,6 +53,11 @@ class BetaVAEConfig(VAEConfig):
         added=True,
     )
 
+    @property
+    def long_run_exponent(self) -> float:
+        """1 if the KL has a weight below 1, which hardly limits what the code may hold."""
+        return max(super().long_run_exponent, float(self.penalty == "beta" and self.beta < 1))
+
 
 class BetaVAE(VAE):
     """A VAE whose KL term has the weight `beta`."""

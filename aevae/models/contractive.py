@@ -31,7 +31,7 @@ class ContractiveConfig(AEConfig):
     """Contractive autoencoder (Rifai et al. 2011)."""
 
     family: ClassVar[str] = "contractive"
-    overfits: ClassVar[bool] = False
+    overfits: ClassVar[float] = 0.0
     recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 128}
     network: str = option(
         "shallow",

@@ -32,6 +32,7 @@ class DeepAEConfig(AEConfig):
     family: ClassVar[str] = "deep_ae"
     recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 128}
     rate_factor: ClassVar[float] = 0.4  # several layers each way
+    overfits: ClassVar[float] = 1.0
     rate_factor_small: ClassVar[float] = 0.5  # two million weights
     network: ClassVar[str] = "mlp"
     hidden: ClassVar[int] = 0

@@ -18,7 +18,7 @@ class DenoisingConfig(AEConfig):
     """Denoising autoencoder (Vincent et al. 2008)."""
 
     family: ClassVar[str] = "denoising"
-    overfits: ClassVar[bool] = False
+    overfits: ClassVar[float] = 0.0
     rate_factor: ClassVar[float] = 0.5  # at higher rates the codes of clean images drift from those seen in training
     # Training contains no clean images: clipped noise of 0.5 raises a black pixel by 0.2 on average, so the codes of
     # clean images are extrapolated, farther with a higher learning rate. After five epochs of MNIST with peak rates of

@@ -24,7 +24,7 @@ class LinearAEConfig(AEConfig):
     """Linear autoencoder (Baldi & Hornik 1989)."""
 
     family: ClassVar[str] = "linear_ae"
-    overfits: ClassVar[bool] = False
+    overfits: ClassVar[float] = 0.0
     network: ClassVar[str] = "linear"
     hidden: ClassVar[int] = 0
     likelihood: str = option(

@@ -21,7 +21,7 @@ class SkipVAEConfig(VAEConfig):
     """Skip-VAE (Dieng et al. 2019)."""
 
     family: ClassVar[str] = "skip_vae"
-    overfits: ClassVar[bool] = True  # a decoder of six layers
+    overfits: ClassVar[float] = 1.0  # a decoder of six layers
     network: ClassVar[str] = "mlp"
     hidden: int = option(400, "hidden units of the encoder, and of each layer of the decoder", min=1, max=4096)
     depth: int = option(6, "hidden layers of the decoder", min=1, max=8)

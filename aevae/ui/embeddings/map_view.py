@@ -38,12 +38,15 @@ def frame_of(xy: np.ndarray) -> list[float]:
 # all maps fit side by side into their pop-up.
 STYLE = """
 .st-key-atlas_row { flex-wrap: nowrap; align-items: flex-start; }
-.st-key-atlas_maps { flex: 1 1 0; min-width: 0; }
-.st-key-atlas_board { flex: none !important; width: clamp(11rem, 35%, 18rem) !important; position: sticky; top: 1rem; }
+.st-key-atlas_row > :has(.st-key-atlas_maps) { flex: 1 1 0; min-width: 0; }
+.st-key-atlas_row > :has(.st-key-atlas_board) {
+  flex: none; width: clamp(11rem, 35%, 18rem); position: sticky; top: 1rem;
+}
 [data-testid="stPopoverBody"]:has(.st-key-panes) { width: min(52rem, calc(100vw - 2rem)); max-width: none; }
 @media (max-width: 640px) {
   .st-key-atlas_row { flex-direction: column; }
-  .st-key-atlas_maps, .st-key-atlas_board { width: 100% !important; position: static; }
+  .st-key-atlas_row > :has(.st-key-atlas_maps) { flex: none; width: 100%; }
+  .st-key-atlas_row > :has(.st-key-atlas_board) { width: 15rem; position: static; }
 }
 """
 

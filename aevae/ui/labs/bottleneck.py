@@ -99,7 +99,7 @@ def through(found: components.Components, left: np.ndarray) -> None:
             "digits": digits.ravel(),
             "images": back.astype(np.float32).ravel(),
         },
-        height=380,
+        height=350,
         on_send=url_values.number_handler({"k": "kept"}, KEPT),
     )
 

@@ -127,10 +127,10 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
             "texts": {
                 "number": _("dimension {number}"),
                 "back": _("Reset to the code of the digit"),
-                "mean": _("mean of each pixel"),
+                "mean": _("mean"),
                 "draw": _("sample {number}"),
-                "stray": _("standard deviation of each pixel (black 0, white 1)"),
-                "flat": _("standard deviation: {std} in every pixel"),
+                "stray": _("σ of each pixel, white: 1"),
+                "flat": _("σ = {std} in every pixel"),
                 "says": _("{nats} nats = {bits} bits per pixel · squared error {error}"),
                 "images": _("{title}: mean image, samples of the pixels, standard deviation of each pixel"),
             },

@@ -68,7 +68,7 @@ def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
                 "slider": _("Units kept"),
                 "of": _("{k} of {on} active"),
                 "clean": _("digit"),
-                "made": _("from its units"),
+                "made": _("sum of units"),
                 "verdict": _("Squared error of this digit with its {k} strongest units: {error}"),
                 "parts": _("The strongest units (orange: ink, blue: less ink), and how much of each the digit has"),
                 "sheet": _("All {} units, most used first. White frame: the digit uses this unit.").format(d),

@@ -61,6 +61,6 @@ def show(frames: np.ndarray, predicted: futures.Futures, seen: int, key: str) ->
             "drawn": predicted.drawn,
             "place": predicted.place.astype(np.int32),
         },
-        height=420,
+        height=390,
         on_send=url_values.number_handler({"seen": "seen"}, SEEN),
     )

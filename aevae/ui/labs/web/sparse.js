@@ -6,7 +6,7 @@ import { Stage } from "../../live/page.js";
 import { maxAbs, paintSigned, tint } from "../../live/signed.js";
 
 const NUM_STRONGEST = 8; // units that are shown individually
-const DIMMED = 1.2, BRIGHT = 0.6; // values of full brightness, of inactive and of active units; the largest is 1
+const DIMMED = 1.5, BRIGHT = 0.7; // values of full brightness, of inactive and of active units; the largest is 1
 
 // ---- pure parts -----------------------------------------------------------------------------------------------------
 
@@ -106,9 +106,10 @@ class Sparse extends Stage {
     const columns = columnsFor(spec.units, this.width), rows = Math.ceil(spec.units / columns), cell = SIDE + 4;
     const image = new ImageData(columns * cell, rows * cell);
     for (let n = 0; n < spec.units; n++) {
-      const u = arrays.shown[n], values = imageAt(arrays.filters, u);
+      const u = arrays.shown[n], filter = imageAt(arrays.filters, u), largest = maxAbs(filter);
+      const values = Float32Array.from(filter, (v) => Math.sign(v) * Math.sqrt(Math.abs(v) / largest)); // faint parts, too
       const at = (Math.floor(n / columns) * cell + 2) * columns * cell + (n % columns) * cell + 2;
-      tint(values, maxAbs(values) * (kept.has(u) ? BRIGHT : DIMMED), image.data, SIDE, at, columns * cell);
+      tint(values, kept.has(u) ? BRIGHT : DIMMED, image.data, SIDE, at, columns * cell);
     }
     sheet.width = image.width;
     sheet.height = image.height;
