@@ -9,7 +9,7 @@ const PHONE = "(max-width: 768px)"; // below this width Streamlit's menu covers 
 const LINK = '[data-testid="stSidebarNavLink"]';
 const CLOSE = '[data-testid="stSidebarCollapseButton"] button';
 const SECTION = '[data-testid="stNavSectionHeader"]';
-const MENU = '[data-testid="stSidebarContent"]';
+const MENU = '[data-testid="stSidebar"][data-collapsed="false"] [data-testid="stSidebarContent"]'; // seen, so it has a size
 
 const exchanged = new Set(); // tickets that were sent; the server accepts each once
 let present = null; // outlives this module, which begins again when a page is set up
@@ -21,9 +21,10 @@ const isOpen = (header) => header.parentElement.children.length > 1;
 /** Fold open sections of the menu, the upper first, until it fits the window. kept: the one that stays open. */
 function fitMenu(kept) {
   const menu = document.querySelector(MENU);
-  const folded = menu && menu.scrollHeight > menu.clientHeight + 1 && sections().find((one) => one !== kept && isOpen(one));
-  if (!folded) return;
-  folded.click();
+  if (!menu || menu.scrollHeight <= menu.clientHeight + 1) return;
+  const upper = sections().find((one) => one !== kept && isOpen(one));
+  if (!upper) return;
+  upper.click();
   requestAnimationFrame(() => fitMenu(kept)); // after Streamlit has folded it
 }
 
