@@ -24,6 +24,7 @@ from aevae.store.bundles import Member
 from aevae.training.device import set_threads
 from aevae.training.trainer import Trainer, TrainingData
 
+CODE_SIZES = (1, 2, 4, 8, 16, 32, 64)  # of the bundle bottleneck
 PICTURES = 20_000  # training images
 DATA = DataConfig("mnist", PICTURES, True)
 RECIPE = preset("fast", DATA, epochs=8, batch_size=128)
@@ -100,14 +101,18 @@ def configs() -> dict[str, dict[str, RunConfig]]:
         "planes": {"ae": _config("ae", plane, every, **wide)}
         | {f"{b:g}": _config("beta_vae", plane, every, **wide, beta=b) for b in BETAS[:-1]},
         "classes": {str(c): _config("vae", one_class, every, seed=c, hidden=24) for c in range(10)},
+        "bottleneck": {
+            str(d): _config("ae", preset("fast", every, epochs=10, batch_size=400), every, latent_dim=d, hidden=128)
+            for d in CODE_SIZES
+        },
     }
 
 
-def alike(bundle: str) -> list[Member]:
+def alike(bundle: str, limit: int = PICTURES, watch: bool = True) -> list[Member]:
     """The members of a bundle, each trained by itself on the same images."""
-    train = pictures()[0]
+    train = pictures(limit)[0]
     chosen = configs()[bundle]
-    return [trained(name, build_model(each.model, 0), each, train, shown()) for name, each in chosen.items()]
+    return [trained(name, build_model(each.model, 0), each, train, shown(), watch) for name, each in chosen.items()]
 
 
 def likelihoods() -> list[Member]:
@@ -198,6 +203,7 @@ def reader() -> None:
 
 
 BUNDLES = {
+    "bottleneck": lambda: alike("bottleneck", 60_000, watch=False),
     "beta": lambda: alike("beta"), "collapse": lambda: alike("collapse"), "likelihoods": likelihoods,
     "planes": planes, "classes": classes,
 }  # fmt: skip

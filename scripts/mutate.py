@@ -44,7 +44,7 @@ TESTS = {  # those first that notice most
     "aevae/ui/shared/url_values.py": ["test_kept", "test_links", "test_ui"],
     "aevae/training/optimizers.py": ["test_optimizers", "test_steps"],
     "aevae/exchange/run_archive.py": ["test_exchange", "test_hostile_files", "test_hostile_folders"],
-    "aevae/embeddings/cache.py": ["test_embeddings_maps"],
+    "aevae/embeddings/cache.py": ["test_embeddings", "test_embeddings_maps"],
     "aevae/metrics/annealed.py": ["test_metrics_annealed"],
     "aevae/metrics/basics.py": ["test_metrics_evaluation", "test_linear_ae", "test_skip_vae", "test_sparse_ae"],
     "aevae/metrics/bound.py": ["test_lab_elbo", "test_devices"],

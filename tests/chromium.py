@@ -22,6 +22,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--process-per-site",  # tabs share a process, and with it the compiled scripts: see `keep_process`
 ]
 LOCAL = re.compile(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|data:|blob:")
 SECTION = '[data-testid="stNavSectionHeader"]'  # of the menu
@@ -31,6 +32,13 @@ ERRORS = '[data-testid="stException"], [data-testid="stAlertContentError"]'
 def find_chromium() -> str | None:
     """Path of a Chromium; None if there is none."""
     return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def keep_process(context) -> None:
+    """Open a page that stays: without it, the process of the context's tabs would end with each tab."""
+    page = context.new_page()
+    page.route("**", lambda route: route.fulfill(body=""))
+    page.goto("http://127.0.0.1/")
 
 
 class Server:

@@ -15,27 +15,21 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from collecting import pytest_collection, pytest_collection_modifyitems  # noqa: F401 (hooks)
 
 if TYPE_CHECKING:
     import numpy as np
+    from forks import Fork
     from streamlit.testing.v1 import AppTest
 
 os.environ.setdefault("AEVAE_THREADS", "1")
 os.environ.setdefault("AEVAE_NICE", "0")  # a worker inside a test would lower the priority of the test process
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.dont_write_bytecode = False  # of the processes of a run, one compiles a source file, and the others read the result
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 BASIC = ("ae", "denoising", "vae", "beta_vae")  # families in the tests of pages
 TINY = {"latent_dim": 3, "hidden": 16, "prior_width": 8, "prior_layers": 1}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests are slow. Neighbouring files go to different processes, each of which begins with a part of the
-    list; otherwise the first would get all browser tests."""
-    for item in items:
-        if item.get_closest_marker("browser"):
-            item.add_marker("slow")
-    places = {file: (i % 3, i) for i, file in enumerate(dict.fromkeys(item.path for item in items))}
-    items.sort(key=lambda item: places[item.path])
 
 
 def until(condition: Callable[[], object], seconds: float = 240) -> object:
@@ -185,7 +179,7 @@ def js_fixtures(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")  # not "session": while Playwright runs, asyncio.run of other tests would raise
 def browser() -> Iterator[object]:
     """A Chromium. Skips the test without one; in CI this is a failure."""
-    from chromium import FLAGS, find_chromium
+    from chromium import FLAGS, find_chromium, keep_process
 
     path = find_chromium()
     if path is None and os.environ.get("CI"):
@@ -196,7 +190,7 @@ def browser() -> Iterator[object]:
 
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=path, args=FLAGS)
-        browser.new_context()  # of all tabs but those of strangers
+        keep_process(browser.new_context())  # of all tabs but those of strangers
         yield browser
         browser.close()
 
@@ -341,22 +335,28 @@ def no_passcode(monkeypatch) -> None:
 
 
 @pytest.fixture
-def worker() -> Iterator[Callable[[], subprocess.Popen]]:
+def worker(request) -> Iterator[Callable[[], "subprocess.Popen | Fork"]]:
+    """`worker_command`, but forked where the system can fork."""
+    if sys.platform == "win32":
+        yield request.getfixturevalue("worker_command")
+        return
+    from forks import forks
+
+    with forks() as start:
+        yield functools.partial(start, "work")
+
+
+@pytest.fixture
+def worker_command() -> Iterator[Callable[[], subprocess.Popen]]:
     """A function that starts a worker process on this test's store; the worker ends when the queue is empty."""
     from aevae import paths
 
     started = []
+    command, pipe = [sys.executable, "-m", "aevae", "worker", "--once"], subprocess.PIPE
 
     def serve() -> subprocess.Popen:
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "aevae", "worker", "--once"],
-                cwd=paths.ROOT,
-                env=os.environ | {"AEVAE_NICE": "0"},
-                stderr=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-            )
-        )
+        env = os.environ | {"AEVAE_NICE": "0"}
+        started.append(subprocess.Popen(command, cwd=paths.ROOT, env=env, stderr=pipe, stdout=pipe))
         return started[-1]
 
     yield serve

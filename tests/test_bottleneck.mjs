@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { largestWithin, partial } from "../aevae/ui/labs/web/bottleneck.js";
+import { partial } from "../aevae/ui/labs/web/bottleneck.js";
 
 test("the first k components, weighted, on top of the mean", () => {
   const mean = Float32Array.of(1, 2, 3);
@@ -11,12 +11,4 @@ test("the first k components, weighted, on top of the mean", () => {
   assert.deepEqual([...partial(mean, axes, coefficients, 0, out)], [1, 2, 3, 1, 2, 3]);
   assert.deepEqual([...partial(mean, axes, coefficients, 1, out)], [3, 2, 3, 0, 2, 3]);
   assert.deepEqual([...partial(mean, axes, coefficients, 2, out)], [3, 32, 3, 0, 7, 3]);
-});
-
-test("the largest model that fits", () => {
-  assert.equal(largestWithin([2, 10, 32], 1), -1);
-  assert.equal(largestWithin([2, 10, 32], 2), 0);
-  assert.equal(largestWithin([2, 10, 32], 31), 1);
-  assert.equal(largestWithin([2, 10, 32], 64), 2);
-  assert.equal(largestWithin([], 5), -1);
 });

@@ -22,8 +22,8 @@ def server(tmp_path_factory):
 
 def test_every_view_fits_and_asks_for_nothing(browser, server):
     tab = Tab(browser).open(f"{server.url}/compare?{PAIR}")
-    tab.page.locator('[data-testid="stDataFrame"]').wait_for()
-    for view in ("KL over training", "Dimensions", "Best and worst", "Samples", "Rate and distortion"):
+    tab.page.locator(".metrics table").wait_for()
+    for view in ("Images", "KL over training", "Dimensions", "Best and worst", "Samples", "Rate and distortion"):
         tab.page.get_by_role("radio", name=view).click()
         for width, scheme in ((1280, "light"), (390, "dark")):
             tab.become(width, scheme).sound()
@@ -59,7 +59,7 @@ def test_a_missing_number_is_found_by_the_queue(browser, server):
 
 
 def test_report_and_figures_can_be_taken(browser, server):
-    tab = Tab(browser).open(f"{server.url}/compare?{PAIR}")
+    tab = Tab(browser).open(f"{server.url}/compare?{PAIR}&compare_view=rates")
     with tab.page.expect_download() as waiting:
         tab.page.get_by_role("button", name="Report").click()
     text = Path(waiting.value.path()).read_text(encoding="utf-8")

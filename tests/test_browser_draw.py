@@ -31,11 +31,7 @@ class Hand:
 
     def open(self, url: str) -> "Hand":
         self.tab.open(url)
-        return self.unfold().choose("Draw")
-
-    def unfold(self) -> "Hand":
-        self.page.locator('[data-testid="stExpander"] summary', has_text="Choose a start image").click()
-        return self
+        return self.choose("Draw")
 
     def choose(self, way: str, is_open=True) -> "Hand":
         """Open or close this board."""
@@ -147,7 +143,6 @@ def test_one_can_leave_and_go_on_drawing(hand):
     until(lambda: hand.own() is not None, 20)
     ink, own = hand.ink, hand.own()
     hand.tab.go("Models").go("Latent sliders")
-    hand.unfold()
     hand.board.wait_for()
     until(lambda: hand.ink == ink and hand.answer > 10, 20)
     until(lambda: hand.own() is not None, 20)

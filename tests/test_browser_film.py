@@ -35,7 +35,7 @@ def test_a_job_is_held_stepped_and_let_go(browser, server):
     page.get_by_role("button", name="Train", exact=True).click()
     page.get_by_role("button", name="Pause", exact=True).click()
     page.get_by_text("Paused.", exact=True).wait_for()
-    said = page.get_by_text(re.compile(r"of 1000 epochs · step [\d,]+ of"))
+    said = page.get_by_text(re.compile(r"of 1000 · step [\d,]+ of"))
 
     def step() -> int:
         return int(re.search(r"step ([\d,]+)", said.inner_text()).group(1).replace(",", ""))

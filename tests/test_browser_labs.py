@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from chromium import Tab
 from test_browser_live import CORE
+from test_labs import LABS
 
 from aevae.store import bundles
 from aevae.ui.live import component
@@ -30,6 +31,20 @@ GREY = """(row) => [...row.querySelectorAll("canvas")].map((canvas) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, 28, 28);
   return Array.from({ length: 784 }, (_, i) => data[4 * i]);
 })"""
+
+
+SCREENS = ((1280, 720), (390, 844), (853, 480))  # a projector, a phone, a projector at 150 %
+
+
+@pytest.mark.parametrize("page", [page for page in LABS if page.url_path != "mistakes"], ids=lambda page: page.url_path)
+def test_the_picture_of_a_lab_is_on_the_first_screen(browser, shared_server, page):
+    for width, height in SCREENS:
+        tab = Tab(browser, width, height).open(f"{shared_server.url}/{page.url_path}")
+        picture = tab.page.locator(".live canvas, .live svg").first
+        picture.wait_for()
+        box = picture.bounding_box()
+        assert box["y"] < 0.5 * height and box["y"] + min(box["height"], 150) <= height, (width, box)
+        tab.close()
 
 
 @pytest.mark.parametrize("bundle", ["collapse", "likelihoods"])
@@ -72,7 +87,7 @@ def test_a_collapsed_decoder_stands_still_on_the_way_to_the_prior(browser, share
 
 
 def test_five_decoders_follow_one_code_and_it_is_in_the_address(browser, shared_server):
-    tab = Tab(browser).open(f"{shared_server.url}/likelihoods")
+    tab = Tab(browser).open(f"{shared_server.url}/likelihoods?likelihood=all")
     slider, rows = tab.page.locator(".live .likelihoods input").first, tab.page.locator(".live .likelihoods .row")
     slider.wait_for()
     before = [pictures(rows.nth(i)) for i in range(5)]

@@ -27,7 +27,7 @@ UNREADABLE = """() => {
     || (e.matches("th") && !e.textContent.trim());
   return all(document.querySelector("[data-testid=stMain]")).filter(wrong).map((e) => e.outerHTML.slice(0, 120));
 }"""
-SECONDS = 3.0  # after each event
+MIN_SECONDS, MAX_SECONDS = 1.5, 5.0  # a handle is watched so long after it is let go; and so long from the press on
 FAR = 2  # pixels
 HANDLES = "input[type=range], canvas.ink, [role=application]"
 # Of each live component, and of Streamlit's sliders, the first handle of each kind that is seen and enabled; marked.
@@ -45,32 +45,40 @@ FIND = """(handles) => {
   }
   return found;
 }"""
-# Where the handle is, 20 times a second; [] where it went away. A module that is drawn anew loses the mark.
-WATCH = """async ([number, seconds]) => {
+# Where the handle is, 20 times a second, until the script has run and the page has rested; null where it went away.
+# A module that is drawn anew loses the mark.
+WATCH = """async ([number, least, most]) => {
   const all = (root) => [...root.querySelectorAll("*")].flatMap((e) => [e, ...(e.shadowRoot ? all(e.shadowRoot) : [])]);
   const hand = all(document).find((e) => e.dataset?.hand === String(number));
   const handle = hand.closest("[data-testid=stSlider]") ?? hand; // Streamlit's thumb follows the hand
   window.places = [];
-  const end = performance.now() + 1000 * seconds;
+  window.placed = false;
+  const app = document.querySelector("[data-testid=stApp]");
+  const begun = performance.now();
+  let released = Infinity;
+  let busy = begun;
+  addEventListener("pointerup", () => (released = performance.now()), { capture: true, once: true });
   const look = () => {
     const box = handle.isConnected ? handle.getBoundingClientRect() : null;
     window.places.push(box && [box.left, box.top]);
-    if (performance.now() < end) setTimeout(look, 50);
-    else window.placed = true;
+    const now = performance.now();
+    if (app.dataset.testScriptState !== "notRunning") busy = now;
+    const rested = now - released > 1000 * least && now - busy > 500;
+    if (rested || now - begun > 1000 * most) window.placed = true;
+    else setTimeout(look, 50);
   };
-  window.placed = false;
   look();
 }"""
 
 
 def use(tab: Tab, number: int) -> tuple[float, str]:
-    """One press and drag across a handle: how far it moved under the hand within SECONDS."""
+    """One press and drag across a handle: how far it moved under the hand until the page had rested."""
     handle = tab.page.locator(f'[data-hand="{number}"]')
     handle.scroll_into_view_if_needed()
     tab.page.wait_for_timeout(300)
     box = handle.bounding_box()
     x, y = box["x"] + 0.4 * box["width"], box["y"] + 0.45 * min(box["height"], 700)
-    tab.page.evaluate(WATCH, [number, SECONDS + 0.7])
+    tab.page.evaluate(WATCH, [number, MIN_SECONDS, MAX_SECONDS])
     tab.page.mouse.move(x, y)
     tab.page.mouse.down()
     tab.page.mouse.move(x + 0.15 * box["width"], y + min(30, 0.1 * box["height"]), steps=8)
@@ -106,11 +114,13 @@ def axe() -> str:
 
 def violations(page, axe: str, **options) -> list[str]:
     """What axe-core finds that is ours."""
-    page.evaluate(f"window.axe || {axe}")
-    found = page.evaluate("options => axe.run(options)", {"resultTypes": ["violations"], "preload": False} | options)
+    if not page.evaluate("Boolean(window.axe)"):
+        page.evaluate(axe)
+    options |= {"resultTypes": ["violations"], "preload": False}
+    found = page.evaluate("async (options) => (await axe.run(options)).violations", options)
     return [
         f"{rule['id']}: {node['html'][:160]} {node['failureSummary'][:240]}"
-        for rule in found["violations"]
+        for rule in found
         for node in rule["nodes"]
         if not any(rule["id"] == name and node["html"].startswith(html) for name, html in STREAMLITS)
     ]

@@ -31,7 +31,7 @@ class SlidersTab(Tab):
         return self
 
     def picture(self, where: str = ".latent_code", i: int = 0) -> float:
-        """A number that changes with the picture."""
+        """A number that changes with the image: of the thumbs, or of the figures beside the plane."""
         return self.page.locator(f"{where} canvas.digit").nth(i).evaluate(SUM)
 
     def slider(self, name: str | None = None):
@@ -118,6 +118,7 @@ def test_the_plane_moves_the_sliders_pins_and_replays(browser, shared_server):
 
     mouse.click(*tab.at(field, 0.3, 0.3))
     until(lambda: tab.code() and tab.code()[x] < 0, 20)
+    tab.page.locator(".latent_plane summary").click()
     pins = tab.page.get_by_role("button", name="Clear pins")
     assert pins.is_enabled()
     tab.rest()
@@ -160,15 +161,17 @@ def test_the_plane_moves_the_sliders_pins_and_replays(browser, shared_server):
 
 def test_several_models_follow_the_same_sliders(browser, shared_server):
     tab = SlidersTab(browser).open(f"{shared_server.url}/sliders{PAIR}")
+    tab.page.locator("summary", has_text="Choose the model").click()
     tab.page.locator('[data-testid="stMultiSelect"] input').first.click()
     tab.page.get_by_role("option").first.click()
     tab.rest()
-    until(lambda: tab.page.locator(".latent_code canvas.digit").count() == 2, 20)
+    figures = ".latent_plane .figures"
+    until(lambda: tab.page.locator(f"{figures} canvas").count() == 2, 20)
     assert "beside=" in tab.page.url
-    before = [tab.picture(i=0), tab.picture(i=1)]
+    before = [tab.picture(figures), tab.picture(figures, 1)]
     tab.page.mouse.click(*tab.at(tab.slider(), 0.9))
     tab.shown()
-    assert tab.picture(i=0) != before[0] and tab.picture(i=1) != before[1]
+    assert tab.picture(figures) != before[0] and tab.picture(figures, 1) != before[1]
     tab.rest().sound()
     tab.close()
 

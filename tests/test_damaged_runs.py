@@ -5,7 +5,7 @@ from conftest import BASIC, tiny_config
 
 from aevae import paths
 from aevae.runs import load_run, train_or_load
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from aevae.store.checkpoints import DamagedRun
 
 
@@ -92,3 +92,12 @@ def test_a_damaged_run_is_trained_again(store):
     damage(paths.runs_dir() / store["vae"], "model.safetensors", lambda b: b[:50])
     assert not train_or_load(tiny_config("vae"), "cpu").cached
     assert load_run(store["vae"])
+
+
+def test_weights_without_a_tensor_are_whole(tmp_path):
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"\2" + bytes(7) + b"{}")
+    files.check_safetensors(file)
+    file.write_bytes(b"\3" + bytes(7) + b"{}")
+    with pytest.raises(DamagedRun, match="truncated"):
+        files.check_safetensors(file)

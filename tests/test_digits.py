@@ -133,7 +133,7 @@ def test_the_limits_themselves_are_a_drawing(empty_store):
 
 def test_the_drawing_board_gets_the_given_models_or_those_of_the_session(store, monkeypatch):
     asked = []
-    monkeypatch.setattr(component, "mount", lambda module, key, spec, **more: asked.append((module, spec, more)))
+    monkeypatch.setattr(component, "mount", lambda module, key, spec, *_, **more: asked.append((module, spec, more)))
     at = way(picker(shown_models=[store["ae"], store["vae"]]), "draw")
     module, spec, more = asked[-1]
     assert (module, spec["key"], more["programs"]) == ("draw", "digit", [store["ae"], store["vae"]])
@@ -154,10 +154,13 @@ def test_without_live_drawing_the_other_ways_stay(store):
     at = way(picker(shown_models=[store["vae"]], live_trouble={"": "browser"}), "draw")
     said = " ".join(c.value for c in at.caption)
     assert "This browser lacks" in said and "upload or photograph" in said
-    assert not at.main.get("bidi_component")
+    assert [module.key for module in at.main.get("bidi_component")] == ["digit_grid"]
     assert at.button_group(key="digit_how").options == ["Draw", "Upload", "Camera"]
     at = way(picker(shown_models=[store["vae"], store["ae"]], live_trouble={store["vae"]: "weights"}), "draw")
-    assert at.main.get("bidi_component")  # the other model is drawn with
+    assert [module.key for module in at.main.get("bidi_component")] == [
+        "digit_grid",
+        "digit_board",
+    ]  # one model is able
     assert "do not match their header" in " ".join(c.value for c in at.caption)
 
 

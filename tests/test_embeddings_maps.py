@@ -140,6 +140,7 @@ def test_made_once_and_kept(method, store, own_cache, monkeypatch):
     assert maps.newest_frame(request) is None and not list(own_cache.glob("*.frame.npz"))
     monkeypatch.setattr(engine, "compute_map", None)
     assert maps.make_map(request).cached  # nothing is drawn again
+    assert maps.find_map(request).xy is again.xy and not again.xy.flags.writeable, "all sessions share the array"
 
 
 def test_frames_lead_to_the_map_and_say_how_far(monkeypatch):

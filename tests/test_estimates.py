@@ -98,7 +98,7 @@ def test_train_asks_first_whether_the_run_exists(store, monkeypatch):
     from aevae.run_config import RunConfig
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(form, "run_form", lambda: ([RunConfig.from_dict(raw)], "cpu"))
+        patch.setattr(form, "run_form", lambda place: ([RunConfig.from_dict(raw)], "cpu"))
         at = open_page("pages/lab/train.py")
     assert not at.exception and any("is finished" in s.value for s in at.success)
 

@@ -38,6 +38,11 @@ def test_round_trip(store, packed):
     assert load_run(name).decode(np.zeros((1, 3), np.float32)).shape == (1, 1, 28, 28)
     with pytest.raises(ValueError, match="already here"):
         run_archive.unpack(data)
+    (paths.runs_dir() / name / "state.json").write_text("{}", encoding="utf-8")
+    (paths.runs_dir() / name / "of the old run").touch()
+    assert run_archive.unpack(data) == load_run(name).name, "an unfinished run is replaced"
+    assert {file.name for file in (paths.runs_dir() / name).iterdir()} <= set(run_archive.FILES)
+    assert {file.name for file in paths.runs_dir().iterdir()} == {".locks", name}
 
 
 def _filmed(files: dict, inside: dict, film: bytes) -> dict:
@@ -73,6 +78,8 @@ def _damaged(name: str, files: dict, kind: str) -> dict:
         return files | {inside["preview.png"]: b"<script>"}
     if kind == "wild config":
         return files | {inside["config.json"]: b"[" * 100_000}
+    if kind == "no config":
+        return files | {inside["config.json"]: b"family: vae"}
     if kind == "unfinished":
         return files | {inside["state.json"]: b"{}"}
     if kind in ("not a number", "overflows"):
@@ -84,17 +91,15 @@ def _damaged(name: str, files: dict, kind: str) -> dict:
         return files | {inside["film.safetensors"]: b"\0" * 64}
     if kind == "another family's name":
         return {k.replace(name, f"vae-kmnist-{name[-12:]}"): v for k, v in files.items()}
-    if kind == "film of other pictures":
-        from safetensors.numpy import load, save
+    from safetensors.numpy import load, save
 
-        film = load(files[inside["film.safetensors"]])
-        return _filmed(files, inside, save(film | {"sample": film["sample"][:, :3].copy()}))
-    if kind == "film out of order":
-        from safetensors.numpy import load, save
-
-        film = load(files[inside["film.safetensors"]])
-        return _filmed(files, inside, save(film | {"epoch": film["epoch"][::-1].copy()}))
-    raise AssertionError(kind)
+    film = load(files[inside["film.safetensors"]])
+    other = {
+        "film of other pictures": {"sample": film["sample"][:, :3].copy()},
+        "film out of order": {"epoch": film["epoch"][::-1].copy()},
+        "film without a frame": {"epoch": film["epoch"][:0].copy()},
+    }
+    return _filmed(files, inside, save(film | other[kind]))
 
 
 KINDS = [
@@ -109,6 +114,7 @@ KINDS = [
     ("other weights", "checksum|do not fit"),
     ("no picture", "not an image"),
     ("wild config", "config.json"),
+    ("no config", "config.json cannot be read"),
     ("unfinished", "unfinished"),
     ("not a number", "state.json cannot be read"),
     ("overflows", "state.json cannot be read"),
@@ -116,6 +122,7 @@ KINDS = [
     ("another family's name", "config.json is of the run"),
     ("film of other pictures", "the images in film"),
     ("film out of order", "the times in film"),
+    ("film without a frame", "the times in film"),
 ]
 
 

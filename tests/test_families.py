@@ -162,6 +162,7 @@ def command(capsys, *args) -> tuple[int, str, str]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_command_answers_or_says_in_a_sentence_why_not(zoo, capsys, tmp_path, family, monkeypatch):
     monkeypatch.setattr(samples, "NUM_SAMPLES", 40)
+    monkeypatch.setattr(samples, "NUM_REPEATS", 2)
     model, x, z = runs.load_run(zoo[family]).model, tmp_path / "x.npy", tmp_path / "z.npy"
     np.save(x, np.random.default_rng(0).random((2, 1, 28, 28), np.float32))
     np.save(z, np.zeros((2, model.config.latent_dim), np.float32))

@@ -6,7 +6,6 @@ Others of their kind are tested where the thing itself is: a worker killed betwe
 """
 
 import contextlib
-import multiprocessing
 import os
 import random
 import signal
@@ -21,8 +20,8 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("signals, limits and disks of POSIX", allow_module_level=True)
 
-import faulty
 from conftest import tiny_config, until
+from forks import forks
 from job_helpers import assert_next_job_finishes, job_step, run_statuses
 from page_helpers import message_text, open_cleared_page
 from servers import free_port
@@ -37,29 +36,12 @@ from aevae.store import checkpoints
 
 pytestmark = pytest.mark.usefixtures("no_worker")
 
-FORKS = multiprocessing.get_context("forkserver")  # a process that has imported torch already: a worker in no time
-FORKS.set_forkserver_preload(["torch._dynamo", "aevae.runs", "aevae.queue.worker", "aevae.exchange.run_archive"])
-
 
 @pytest.fixture
 def child():
     """child(name, *args): a process that calls `faulty.name(*args)` on this test's store."""
-    started = []
-
-    def start(name: str, *args):
-        started.append(FORKS.Process(target=faulty.begin, args=(dict(os.environ), name, args)))
-        started[-1].start()
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.join()
-
-
-def ended(process, seconds=60) -> int:
-    process.join(seconds)
-    return process.exitcode
+    with forks() as start:
+        yield start
 
 
 # -- processes that die ----------------------------------------------------------------------------------------------
@@ -74,13 +56,13 @@ def test_a_worker_killed_at_random_steps_makes_the_run_of_one_that_was_not(empty
         process = child("work")
         until(lambda number=job.id, at=at: job_step(number) >= at)
         process.kill()
-        assert ended(process) == -signal.SIGKILL and run_statuses().get(config.name) != "finished"
+        assert process.wait() == -signal.SIGKILL and run_statuses().get(config.name) != "finished"
         if jobs.get(job.id).attempts == worker_module.MAX_ATTEMPTS:
-            assert ended(child("work")) == 0
+            assert child("work").wait() == 0
             assert "2 times" in jobs.get(job.id).error and "memory" in message_text(open_cleared_page(job=config.name))
             job = jobs.resume(job.id)
     jobs.pace(job.id, "go")
-    assert ended(child("work")) == 0 and jobs.get(job.id).state == "done"
+    assert child("work").wait() == 0 and jobs.get(job.id).state == "done"
     assert not list((empty_store / config.name).glob(".*")), "what never got its name is gone"
     killed = (empty_store / config.name / "model.safetensors").read_bytes()
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "straight"))
@@ -156,14 +138,14 @@ def test_an_import_that_dies_between_write_and_rename_leaves_nothing_half(store,
     file.write_bytes(run_archive.pack(checkpoints.find_run(name)))
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "elsewhere"))
     for renames in range(1, 9):  # seven files and their folder
-        assert ended(child("take_in", str(file), renames)) == -signal.SIGKILL
+        assert child("take_in", str(file), renames).wait() == -signal.SIGKILL
         assert run_statuses() == {}
-    assert ended(child("take_in", str(file), 9)) == 0 and run_statuses() == {name: "finished"}
+    assert child("take_in", str(file), 9).wait() == 0 and run_statuses() == {name: "finished"}
 
 
 def test_what_a_dying_process_wrote_last_into_the_queue_is_rolled_back(empty_store, child):
     job = jobs.submit(tiny_config("ae"), "cpu")
-    assert ended(child("finish_all_but_die")) == -signal.SIGKILL
+    assert child("finish_all_but_die").wait() == -signal.SIGKILL
     assert jobs.get(job.id).state == "queued" and not queuefile.set_aside()
     assert_next_job_finishes()
     assert jobs.get(job.id).state == "done"
@@ -204,10 +186,10 @@ def test_a_clock_that_jumps_changes_nothing_but_what_it_shows(empty_store, monke
 def test_a_limit_on_files_is_a_full_disk(empty_store, child):
     """The like of a quota, for which nobody needs the right to mount a disk."""
     job = jobs.submit(tiny_config("vae", hidden=400), "cpu")
-    assert ended(child("work_on_small_files", 1_000_000)) == 0
+    assert child("work_on_small_files", 1_000_000).wait() == 0
     assert jobs.get(job.id).error.startswith("the disk is full") and "finished" not in run_statuses().values()
     again = jobs.resume(job.id)
-    assert ended(child("work")) == 0 and jobs.get(again.id).state == "done"
+    assert child("work").wait() == 0 and jobs.get(again.id).state == "done"
 
 
 def test_a_worker_that_was_out_of_memory_makes_way_for_a_new_one(empty_store, monkeypatch):
@@ -228,9 +210,9 @@ def test_want_of_memory_fails_the_job_and_the_next_one_runs(empty_store, child):
     job, small = jobs.submit(config, "cpu"), jobs.submit(tiny_config("ae"), "cpu")
     first = tiny_config("ae", seed=1).to_dict()
     while jobs.get(job.id).state in ("queued", "running"):  # a worker may also die of it: then there is another
-        assert ended(child("work_in_little_memory", 100_000_000, first)) in (0, 1, -signal.SIGABRT, -signal.SIGSEGV)
+        assert child("work_in_little_memory", 100_000_000, first).wait() in (0, 1, -signal.SIGABRT, -signal.SIGSEGV)
     if jobs.get(small.id).state == "queued":
-        assert ended(child("work")) == 0
+        assert child("work").wait() == 0
     assert (jobs.get(job.id).state, jobs.get(small.id).state) == ("failed", "done")
     assert "memory" in jobs.get(job.id).error and "a smaller batch or network" in message_text(
         open_cleared_page(job=config.name)

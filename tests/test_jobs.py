@@ -1,5 +1,6 @@
 """The queue: equal jobs, order, cancelled jobs, error messages, and its file, also of another version."""
 
+import contextlib
 import json
 import sqlite3
 import threading
@@ -25,7 +26,8 @@ def test_ended_jobs_follow_the_waiting(empty_store):
     ended = jobs.submit(tiny_config("ae"))
     jobs.cancel(ended.id)
     waiting = jobs.submit(tiny_config("ae", seed=1))
-    assert [(j.id, j.state) for j in jobs.jobs()] == [(waiting.id, "queued"), (ended.id, "cancelled")]
+    found = [(job.id, job.state, job.active) for job in jobs.jobs()]
+    assert found == [(waiting.id, "queued", True), (ended.id, "cancelled", False)]
 
 
 def test_cancel_queued(empty_store):
@@ -58,12 +60,15 @@ def test_a_locked_queue_waits_to_be_changed_and_can_be_looked_at(empty_store, mo
 
 
 def test_prune_keeps_the_newest(empty_store):
-    for seed in range(4):
-        jobs.cancel(jobs.submit(tiny_config("ae", seed=seed)).id)
-    kept = jobs.submit(tiny_config("ae", seed=9))
+    ended = [jobs.submit(tiny_config("ae", seed=seed)).id for seed in range(4)]
+    jobs.cancel(*ended)
+    with jobs.transaction() as db:
+        db.execute("UPDATE jobs SET ended = id")
+    kept = jobs.submit(tiny_config("ae", seed=9)).id
     jobs.prune(keep=2)
-    assert [j.state for j in jobs.jobs()] == ["queued", "cancelled", "cancelled"]
-    assert jobs.jobs()[0].id == kept.id
+    assert [job.id for job in jobs.jobs()] == [kept, ended[3], ended[2]]
+    jobs.prune(keep=0, kind="map")
+    assert len(jobs.jobs()) == 3, "there is no map"
 
 
 @pytest.mark.parametrize(
@@ -84,6 +89,56 @@ def test_errors_in_words(problem, words):
 def test_a_run_is_found_among_many(empty_store):
     many = jobs.submit_all([tiny_config("vae", seed=seed) for seed in range(64)])
     assert jobs.active(many[-1].fingerprint).id == many[-1].id
+
+
+def test_a_queue_in_a_read_only_folder_can_be_looked_at(empty_store, monkeypatch):
+    """SQLite cannot create its shared-memory file there."""
+    job, refusal = jobs.submit(tiny_config("ae")), sqlite3.OperationalError("unable to open database file")
+    refusal.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+
+    def refuse(file):
+        raise refusal
+
+    monkeypatch.setattr(queuefile, "_open", refuse)
+    assert jobs.get(job.id).run == job.run
+    with pytest.raises(jobs.QueueBroken, match="cannot be written"):
+        jobs.cancel(job.id)
+
+
+# -- a damaged file --------------------------------------------------------------------------------------------------
+
+
+def test_a_damaged_queue_is_kept_beside_a_new_one(empty_store, capfd):
+    empty_store.mkdir()
+    (empty_store / "queue.sqlite").write_bytes(b"no data base" * 1000)
+    assert jobs.jobs() == []
+    (kept,) = empty_store.glob("queue-damaged-*.sqlite")
+    assert kept.read_bytes() == b"no data base" * 1000 and str(kept) in queuefile.set_aside()
+    assert f"queue-damaged kept={kept.name}" in capfd.readouterr().err
+    assert (empty_store / "queue.sqlite").read_bytes()[18:20] == b"\2\2", "WAL: readers do not wait for writers"
+
+
+def test_a_damaged_queue_that_another_process_replaces_is_no_error(empty_store, monkeypatch, capfd):
+    empty_store.mkdir()
+    (empty_store / "queue.sqlite").write_bytes(b"no data base" * 1000)
+    is_sound = queuefile._is_sound
+    monkeypatch.setattr(queuefile, "_is_sound", lambda file: file.unlink() or is_sound(file))
+    assert jobs.jobs() == [] and queuefile.set_aside() == "" and "queue-damaged" not in capfd.readouterr().err
+
+
+def test_a_wrong_statement_replaces_no_sound_queue(empty_store):
+    job = jobs.submit(tiny_config("ae"))
+    with pytest.raises(jobs.QueueBroken, match="cannot be used"), jobs.transaction() as db:
+        db.execute("SELECT nothing FROM jobs")
+    assert jobs.get(job.id) and queuefile.set_aside() == ""
+
+
+def test_the_nearest_folder_that_exists_is_tried(empty_store, monkeypatch):
+    tried = []
+    monkeypatch.setattr(queuefile.tempfile, "TemporaryFile", lambda dir: tried.append(dir) or contextlib.nullcontext())
+    assert queuefile.store_problem() == ""
+    empty_store.mkdir()
+    assert queuefile.store_problem() == "" and tried == [empty_store.parent, empty_store]
 
 
 # -- an older file ---------------------------------------------------------------------------------------------------

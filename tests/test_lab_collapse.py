@@ -37,6 +37,8 @@ def test_a_collapsed_decoder_draws_one_image():
 
 def test_the_remedy_changes_models_numbers_and_schedule(page):
     assert not page.exception
+    assert sent_to_browser(page)["collapse"][0]["spec"]["titles"] == ["no remedy", "skips (Skip-VAE)"], "both at once"
+    page.segmented_control(key="remedy").set_value("plain").run()
     (plain, _arrays), flat = sent_to_browser(page)["collapse"], chart(page, 1)
     assert [p["run"] for p in plain["programs"]] == ["lab.collapse.plain"] and plain["spec"]["titles"] == ["no remedy"]
     assert any("AU = **0** of 8" in m.value for m in page.markdown)

@@ -8,6 +8,7 @@ from page_helpers import open_checked_page
 from pretend import Mounted
 
 from aevae.latent import groups
+from aevae.metrics import class_densities as densities
 from aevae.ui.shared import cached
 
 PAGE = "pages/beyond/04_content.py"
@@ -40,6 +41,25 @@ def test_codes_cross(run):
     assert np.array_equal(groups.styles(run, images), code[:, size:])
     mixed = groups.crossed(code[:, :size], groups.styles(run, images))
     assert np.array_equal(mixed[[0, 1], [0, 1]], code)
+
+
+def test_the_grid_opens_with_rows_that_keep_their_digit_and_one_image_does_not(monkeypatch):
+    browser = Mounted(monkeypatch, "content")
+    page()
+    a, run = browser.arrays, cached.run(cached.finished(("ml_vae",))[0].name)
+    assert browser.spec["count"] == 16 and browser.spec["spread"] == 0
+
+    def readable(n: int) -> int:
+        """How many of the seventy decoded images are read as the digit of their row."""
+        z = groups.crossed(a["mu"].reshape(10, 16, -1)[:, n - 1], a["styles"].reshape(7, -1))
+        images = run.decode(z.reshape(70, -1)).reshape(70, 784).clip(0, 1)
+        return int(
+            (
+                densities.class_probabilities(densities.reader(), images).argmax(1).reshape(10, 7).T == np.arange(10)
+            ).sum()
+        )
+
+    assert readable(16) >= 69 and readable(1) <= 60
 
 
 def test_each_control_reaches_the_browser(monkeypatch):

@@ -9,6 +9,7 @@ from conftest import open_page
 from page_helpers import sent_to_module
 from streamlit.testing.v1 import AppTest
 
+from aevae.metrics import class_densities as densities
 from aevae.metrics.bound import bound
 from aevae.models import build_model, family_class
 from aevae.runs import load_run, shown_images
@@ -68,6 +69,20 @@ def test_model_and_digit_change_what_the_browser_receives_and_the_numbers(page):
     wide = next(o for o in page.selectbox(key="elbo_model").options if "20 numbers" in o)
     page.selectbox(key="elbo_model").set_value("vae-mnist-7797c7142785").run()
     assert wide and len(sent_to_module(page, "elbo")[1]["mu"]) == 20
+
+
+def test_the_model_draws_the_default_digit_as_itself(page):
+    x = sent_to_module(page, "elbo")[1]["x"].reshape(1, 1, 28, 28)
+    run = load_run(page.selectbox(key="elbo_model").value)
+    read = densities.class_probabilities(densities.reader(), run.reconstruct(x).reshape(1, 784))[0]
+    assert read.argmax() == 3 and read.max() > 0.9
+
+
+def test_a_thing_to_try_moves_q_to_the_middle_of_the_plane(page):
+    page.button(key="try_1").click().run()
+    spec, arrays = sent_to_module(page, "elbo")
+    i, j = spec["plane"]
+    assert np.allclose([arrays["mu"][i] + spec["start"]["a"], arrays["mu"][j] + spec["start"]["b"]], 0, atol=1e-4)
 
 
 def test_the_target_changes_p(page):

@@ -86,12 +86,13 @@ def test_the_linear_vae_is_probabilistic_pca():
 
 
 def test_the_browser_gets_five_decoders_of_the_chosen_digit(page):
-    assert not page.exception
+    assert not page.exception and sent_to_module(page, "likelihoods")[0]["shown"] == [0], "one thing at a time"
+    page.segmented_control(key="likelihood").set_value("all").run()
     spec, arrays = sent_to_module(page, "likelihoods")
     assert [model["kind"] for model in spec["models"]] == [KINDS[0], KINDS[1], "gaussian", "gaussian", "categorical"]
     assert spec["models"][2]["variance"] == pytest.approx(0.5) and spec["models"][3]["variance"] < 0.1
     assert spec["models"][4]["count"] == 4 and spec["shown"] == [0, 1, 2, 3, 4] and len(spec["dims"]) == 3
-    page.selectbox(key="likelihood").set_value("gaussian_learned").run()
+    page.segmented_control(key="likelihood").set_value("gaussian_learned").run()
     one, _arrays = sent_to_module(page, "likelihoods")
     assert one["shown"] == [3] and one["key"] != spec["key"]
     assert any("This digit, Gaussian, σ learnt: " in m.value for m in page.markdown)
@@ -115,7 +116,7 @@ def test_the_address_moves_the_code_and_the_numbers_follow(monkeypatch, tmp_path
 
 def test_a_browser_that_cannot_gets_images_of_the_server(page):
     page.session_state["live_trouble"] = {"": "browser"}
-    page.run()
+    page.segmented_control(key="likelihood").set_value("all").run()
     assert not page.exception and len(page.get("image")) == 6
     before = [image.proto.imgs[0].url for image in page.get("image")]
     page.number_input(key="digit").set_value(3).run()

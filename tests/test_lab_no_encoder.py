@@ -13,7 +13,9 @@ from pretend import Mounted
 
 from aevae import paths
 from aevae.latent import fitting
+from aevae.metrics import class_densities as densities
 from aevae.metrics.reconstruction import sse
+from aevae.ui.digit import picker
 from aevae.ui.shared import cached
 
 PAGE = "pages/beyond/03_no_encoder.py"
@@ -82,6 +84,22 @@ def test_codes_alone_forget_nothing(run):
     assert np.array_equal(run.decode(fitting.fit(run, old)), before)  # the run stays as it is
 
 
+def test_the_lab_opens_half_covered_and_the_search_completes_the_digit(monkeypatch, run):
+    browser = Mounted(monkeypatch, "no_encoder")
+    page()
+    seen, clean = browser.arrays["mask"], browser.arrays["clean"].reshape(1, 1, 28, 28)
+    assert (
+        seen.tolist() == [1] * 392 + [0] * 392
+        and fitting.unpack_mask(fitting.pack_mask(seen)).tolist() == seen.tolist()
+    )
+    z = fitting.fit(
+        run, clean, seen.reshape(1, 1, 28, 28).astype(np.float32), np.zeros((1, run.latent_dim), np.float32)
+    )
+    read = densities.class_probabilities(densities.reader(), run.decode(z).reshape(1, 784).clip(0, 1))[0]
+    label = cached.shown_digits()[1][picker.GOOD_DIGITS[0]]
+    assert read.argmax() == label and read.max() > 0.9
+
+
 @pytest.mark.slow
 def test_digit_start_and_cover_reach_the_browser(monkeypatch):
     browser = Mounted(monkeypatch, "no_encoder")
@@ -97,12 +115,14 @@ def test_digit_start_and_cover_reach_the_browser(monkeypatch):
     at.number_input(key="digit").set_value(10).run()
     assert not np.array_equal(browser.arrays["clean"], clean)
     browser.send(at, covered="A" * 131)
-    assert "covered" not in at.query_params and browser.arrays["mask"].all()
-    browser.send(at, covered=lower)
-    assert at.query_params["covered"] == lower
+    assert at.query_params["covered"] == "A" * 131 and browser.arrays["mask"].all()
+    browser.send(at, covered=fitting.pack_mask(fitting.unpack_mask(lower)))
+    assert "covered" not in at.query_params
     for bad in (7, None, "x" * 131 + "!", "x" * 130 + "\n", "short", "", "é" * 131, ["A"] * 131):
         browser.send(at, covered=bad)
-        assert at.query_params["covered"] == lower and browser.arrays["mask"].sum() == 392
+        assert "covered" not in at.query_params and browser.arrays["mask"].sum() == 392
+    at.button(key="try_2").click().run()
+    assert 100 < browser.arrays["mask"].sum() < 120, "a spot is seen"
 
 
 def test_what_may_change_changes_the_old_digits():
@@ -117,8 +137,8 @@ def test_without_a_browser_the_server_searches(monkeypatch):
     from aevae.ui.live import component
 
     monkeypatch.setattr(component, "trouble", lambda names, *, has_server_version: "No.")
-    plain, *_ = image_urls(page())
-    covered, *_ = image_urls(page(covered="A" * 65 + "P" + "_" * 65))
+    plain, *_ = image_urls(page(covered="A" * 131))
+    covered, *_ = image_urls(page())
     assert plain != covered
 
 

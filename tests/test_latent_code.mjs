@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { beside, count, decimals, left, norm, part, parted, reset } from "../aevae/ui/sliders/latent_code.js";
 import { channel, outbox } from "../aevae/ui/live/page.js";
-import { changedIndex, clampCode, decodedImage, same, sharedCodeOf } from "../aevae/ui/sliders/shared_code.js";
+import { changedIndex, clampCode, decodedImage, same, sharedCodeOf, shownImage } from "../aevae/ui/sliders/shared_code.js";
 
 test("dimensions keep their order, the dead ones apart", () => {
   assert.deepEqual(parted(Int32Array.of(3, 0, 2, 1), 3), { open: [3, 0, 2], folded: [1] });
@@ -55,6 +55,14 @@ test("a code is decoded once by each program, and kept apart from its buffer", (
   assert.equal(decodedImage(program, a), first);
   assert.equal(first[0], 1);
   assert.equal(calls, 2);
+});
+
+test("another model sees the image, not the code", () => {
+  const first = { decode: (z) => new Float32Array(784).fill(z[0]) };
+  const other = { reconstruct: (image) => image.map((v) => v + 1), decode: () => assert.fail("of another space") };
+  const z = Float32Array.of(3);
+  assert.equal(shownImage([first, other], 0, z)[5], 3);
+  assert.equal(shownImage([first, other], 1, z)[5], 4);
 });
 
 test("Python's code is taken, but not from under a hand, and not when a message is on its way", () => {

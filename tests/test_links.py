@@ -219,7 +219,8 @@ def test_a_title_is_the_label_and_changes_no_fingerprint(shelf):
      ("a\u202eb", "letters, digits"), ("...", "at least one letter")],
 )  # fmt: skip
 def test_a_wrong_title_is_one_sentence(shelf, text, sentence):
-    run = next(iter(list_runs()), None) or (write_run(shelf / "runs"), list_runs()[0])[1]
+    write_run(shelf / "runs")
+    (run,) = list_runs()
     with pytest.raises(ValueError, match=sentence):
         titles.write(run, text)
     (run.path / titles.FILE).write_text(text, "utf-8")

@@ -15,7 +15,7 @@ from aevae.queue import jobs
 from aevae.reporting import comparison
 from aevae.runs import load_run
 from aevae.store import checkpoints, files
-from aevae.ui.compare import table, views
+from aevae.ui.compare import choice, missing, table, views
 from aevae.ui.shared import cached, run_picker
 
 PAGE = "pages/explore/compare.py"
@@ -50,7 +50,7 @@ def queued(monkeypatch) -> list:
         return real(kind, name, request)
 
     monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
-    monkeypatch.setattr(table.jobs, "submit_task", submit)
+    monkeypatch.setattr(missing.jobs, "submit_task", submit)
     return found
 
 
@@ -69,7 +69,7 @@ def test_the_table_has_every_run_and_its_numbers(store, queued):
     assert set(frame.index) == set(store.values())
     for name in store.values():
         known = checkpoints.find_run(name).metrics["mnist-5k"]
-        for column in table.FIRST:
+        for column in choice.FIRST:
             assert frame.loc[name, column] == pytest.approx(known.get(column, np.nan), nan_ok=True)
     assert queued == []
 
@@ -80,19 +80,21 @@ def test_chosen_models_stand_first(store, queued):
     frame = numbers(at)
     assert list(frame.index[:2]) == [store["denoising"], store["ae"]]
     assert frame["chosen"].tolist() == [True, True, False, False]
-    labels = run_picker.run_labels(table.finished())
+    labels = run_picker.run_labels(choice.finished())
     at = page(models=[labels[store["denoising"]], labels[store["vae"]]])  # by the link
     assert list(numbers(at).index[:2]) == [store["denoising"], store["vae"]]
 
 
 def test_families_filter_rows_and_numbers_choose_columns(store, queued):
     at = page()
-    widget(at, "multiselect", table.FAMILY).set_value(["vae", "beta_vae"]).run()
+    widget(at, "multiselect", choice.FAMILY).set_value(["vae", "beta_vae"]).run()
     assert set(numbers(at).index) == {store["vae"], store["beta_vae"]}
-    widget(at, "multiselect", table.NUMBERS).set_value(["bce", "kl"]).run()
+    widget(at, "multiselect", choice.NUMBERS).set_value(["bce", "kl"]).run()
+    assert numbers(at).columns.tolist() == ["model", "bce", "kl", "kl_max", "chosen"]
+    widget(at, "toggle", choice.SPREAD).set_value(True).run()
     columns = ["bce", "bce_median", "bce_worst10", "kl", "kl_median", "kl_worst10", "kl_max"]
     assert numbers(at).columns.tolist() == ["model", *columns, "chosen"], "a mean has its median and share beside it"
-    options = widget(at, "multiselect", table.NUMBERS).options
+    options = widget(at, "multiselect", choice.NUMBERS).options
     assert "KL: largest" in options and not any("median" in option for option in options)
     assert {"NLL (upper bound)", "bits per dimension"} <= set(options) and "KL per dimension" not in options
     at = page(compare_family="VAE", compare_numbers="PSNR")  # by the link
@@ -105,7 +107,7 @@ def test_the_data_set_of_the_numbers(store, queued):
     cached.runs.clear()
     at = page()
     assert len(numbers(at)) == 4
-    widget(at, "selectbox", table.DATASET).set_value("kmnist").run()
+    widget(at, "selectbox", choice.DATASET).set_value("kmnist").run()
     assert numbers(at).index.tolist() == [store["vae"]] and numbers(at)["sse"].tolist() == [7.25]
 
 
@@ -114,7 +116,7 @@ def test_the_numbers_begin_with_images_that_the_chosen_models_were_measured_on(s
     checkpoints.write_json(info.path / "metrics.json", {"kmnist": {"sse": 7.25}})
     cached.runs.clear()
     at = page(models=store["vae"])
-    assert widget(at, "selectbox", table.DATASET).value == "kmnist" and numbers(at).index.tolist() == [store["vae"]]
+    assert widget(at, "selectbox", choice.DATASET).value == "kmnist" and numbers(at).index.tolist() == [store["vae"]]
     at = page(models=store["vae"], compare_set="mnist-5k")
     assert "Not in the table: VAE" in said(at) and not at.exception
 
@@ -122,13 +124,13 @@ def test_the_numbers_begin_with_images_that_the_chosen_models_were_measured_on(s
 def test_a_reference_turns_numbers_into_differences(store, queued):
     at = page()
     before = numbers(at)
-    widget(at, "selectbox", table.PIN).set_value(store["vae"]).run()
+    widget(at, "selectbox", choice.PIN).set_value(store["vae"]).run()
     assert not at.exception
     after = numbers(at)
     assert after.loc[store["vae"], "sse"] == before.loc[store["vae"], "sse"]
     difference = before.loc[store["beta_vae"], "sse"] - before.loc[store["vae"], "sse"]
     assert after.loc[store["beta_vae"], "sse"] == pytest.approx(difference)
-    assert np.isnan(after.loc[store["ae"], "kl"]) and "differences to" in said(at)
+    assert np.isnan(after.loc[store["ae"], "kl"]) and "Differences from" in said(at)
 
 
 def test_better_and_worse_have_the_sign_of_the_number():
@@ -140,7 +142,7 @@ def test_better_and_worse_have_the_sign_of_the_number():
 
 
 def test_the_csv_has_units_and_all_digits(store, queued):
-    runs = table.finished()
+    runs = choice.finished()
     frame = table.table(runs, [], "mnist-5k", ["recon"], None)
     head, *lines = table.table_csv(frame, runs, ["recon"], "mnist-5k").splitlines()
     assert head == "run,model,recon ↓ (nats / image)"
@@ -156,7 +158,7 @@ def test_an_error_and_what_belongs_to_it_stand_beside_a_number(store, queued):
     cached.runs.clear()
     at = page(compare_numbers="NLL (upper bound)")
     assert not at.exception and numbers(at).columns.tolist()[1:-1] == ["nll", "nll_se_pictures", "nll_ess"]
-    runs = table.finished()
+    runs = choice.finished()
     found = table.heads(runs, "mnist-5k", ["nll", "total_correlation", "nll_ess"])
     assert found["nll"] == "NLL (upper bound, K = 500) ↓ (nats / image)"
     assert found["total_correlation"] == "total correlation (N = 1,000) (nats / image)"
@@ -183,7 +185,7 @@ def test_every_formula_is_one_click_away(store, queued):
 def test_quick_metrics_are_queued_at_once_and_only_once(store, queued):
     at = page()
     assert queued == []
-    widget(at, "multiselect", table.NUMBERS).set_value(["bits_per_dim"]).run()
+    widget(at, "multiselect", choice.NUMBERS).set_value(["bits_per_dim"]).run()
     requests = [{"run": store[f], "metrics": ["bits_per_dim"], "dataset": "mnist-5k"} for f in ("vae", "beta_vae")]
     assert [request for _, _, request in queued] == requests  # an AE has no ELBO
     assert {(kind, name) for kind, name, _ in queued} == {("evaluate", store["vae"]), ("evaluate", store["beta_vae"])}
@@ -193,7 +195,7 @@ def test_quick_metrics_are_queued_at_once_and_only_once(store, queued):
 
 def test_slow_numbers_wait_for_the_button(store, queued):
     at = page()
-    widget(at, "multiselect", table.NUMBERS).set_value(["recon", "nll"]).run()
+    widget(at, "multiselect", choice.NUMBERS).set_value(["recon", "nll"]).run()
     assert queued == [] and not at.exception
     button = widget(at, "button", "compare_compute")
     assert button.label == "Compute NLL (upper bound) for 2 models"  # an AE has none
@@ -221,12 +223,12 @@ def test_the_queue_finds_what_is_missing(store):
     from aevae.queue import evaluation_task
 
     name, wanted = store["vae"], ["bits_per_dim"]
-    assert table.gaps([checkpoints.find_run(name)], wanted, "mnist-5k") == {name: {"quick": wanted}}
+    assert missing.gaps([checkpoints.find_run(name)], wanted, "mnist-5k") == {name: {"quick": wanted}}
     reported = []
     assert evaluation_task.work({"run": name, "metrics": wanted, "dataset": "mnist-5k"}, reported.append, lambda: False)
     cached.runs.clear()
     info = checkpoints.find_run(name)
-    assert table.gaps([info], wanted, "mnist-5k") == {}
+    assert missing.gaps([info], wanted, "mnist-5k") == {}
     numbers = comparison.numbers_of(info, "mnist-5k")
     assert numbers["bits_per_dim"] == pytest.approx(-numbers["elbo"] / 784 / np.log(2), rel=0.05)
     assert all(0 <= word["fraction"] <= 1 and word["text"] for word in reported)
@@ -234,26 +236,26 @@ def test_the_queue_finds_what_is_missing(store):
 
 def test_a_metric_that_a_model_cannot_have_is_not_queued(store):
     info = checkpoints.find_run(store["ae"])
-    assert metrics.METRICS["nll"].applies(info) and table.gaps([info], ["nll"], "mnist-5k") == {}
+    assert metrics.METRICS["nll"].applies(info) and missing.gaps([info], ["nll"], "mnist-5k") == {}
 
 
 # -- views -----------------------------------------------------------------------------------------------------------
 
 
 def test_rate_and_distortion_of_the_table(store, queued):
-    at = page()
+    at = see(page(), "rates")
     (spec,) = charts(at)
-    assert "ELBO" in spec and "best of these runs" in spec
+    assert "ELBO" in spec and "distortion: reconstruction error (nats / image)" in spec and "best of these runs" in spec
     widget(at, "button_group", "compare_upwards").set_value("sse").run()
     assert not at.exception
     assert "ELBO −" not in charts(at)[0] and "Gaussian" in charts(at)[0]
-    widget(at, "multiselect", table.FAMILY).set_value(["ae"]).run()
+    widget(at, "multiselect", choice.FAMILY).set_value(["ae"]).run()
     assert not charts(at) and "None of these models has a KL" in at.info[0].value
 
 
 def test_other_likelihoods_are_left_out_of_the_nats(store, queued, monkeypatch):
     monkeypatch.setattr(comparison, "likelihood", lambda run: run.family)
-    at = page()
+    at = see(page(), "rates")
     assert "nats under another likelihood" in said(at)
     widget(at, "button_group", "compare_upwards").set_value("sse").run()
     assert "nats under another likelihood" not in said(at)
@@ -337,7 +339,7 @@ def test_codebooks_have_samples_but_no_dimensions(odd, queued):
 def test_every_view_takes_odd_families(odd, queued):
     at = page()
     widget(at, "multiselect", run_picker.MODELS).set_value(list(odd.values())).run()
-    for view in ("rates", "kl", "dims", "errors", "samples"):
+    for view in ("images", "rates", "kl", "dims", "errors", "samples"):
         see(at, view)
         assert not at.error and not at.warning
 
@@ -374,7 +376,10 @@ def test_nonsense_in_the_link_is_ignored(store, queued, query):
 def test_the_report_and_every_file_can_be_taken(store, queued):
     at = page()
     keys = {button.proto.id.rpartition("-")[2] for button in at.get("download_button")}
-    assert {"compare_report", "compare_numbers_csv", "compare_rates_svg", "compare_rates_csv"} <= keys
+    assert {"compare_report", "compare_numbers_csv"} <= keys
+    see(at, "rates")
+    keys = {button.proto.id.rpartition("-")[2] for button in at.get("download_button")}
+    assert {"compare_rates_svg", "compare_rates_csv"} <= keys
     see(at, "dims")
     assert "compare_dimensions_png" in {b.proto.id.rpartition("-")[2] for b in at.get("download_button")}
     info = dataclasses.replace(checkpoints.find_run(store["vae"]))
@@ -383,8 +388,9 @@ def test_the_report_and_every_file_can_be_taken(store, queued):
 
 
 def test_it_opens_without_any_model(store, queued, monkeypatch):
-    """Numbers and the trade-off are JSON: neither a run nor a family is opened for them, which would load torch."""
+    """Films and metrics are files: neither a run nor a family is opened for them, which would load torch."""
     page()
     monkeypatch.setattr("aevae.models.family_class", None)
     monkeypatch.setattr(cached, "run", None)
-    assert len(charts(page())) == 1
+    assert any('class="pictures"' in element.proto.body for element in page().get("html"))
+    assert len(charts(page(compare_view="rates"))) == 1

@@ -150,7 +150,7 @@ def test_comparisons_set_all_panes(store):
     app.selectbox(key="preset").set_value("road").run()
     assert [p["sub"].split(",")[0] for p in spec(without_error(app))["panes"]] == ["t-SNE", "t-SNE", "PCA-50 → t-SNE"]
     assert app.selectbox(key="space_2").value == panes.PIXELS
-    app.button(key="show_perplexity").click().run()
+    app.button(key="try_1").click().run()
     assert spec(without_error(app))["panes"][2]["sub"] == "t-SNE, perplexity 100, seed 0"
 
 

@@ -75,24 +75,12 @@ def test_the_data_set_that_is_there_is_chosen_in_the_form(empty_store):
     assert at.selectbox(key="train_data").value == "mnist-5k" and at.session_state["train_data"] == "mnist-5k"
 
 
-def test_what_a_lab_trains_is_seen_there(empty_store):
-    at = open_page("pages/autoencoders/01_bottleneck.py")
-    at.button(key="train_sizes").click().run()
-    waiting = jobs.jobs()
-    assert waiting and not at.exception and "train_sizes" not in {button.key for button in at.button}
-    bars = [bar.text if hasattr(bar, "text") else bar.proto.text for bar in at.get("progress")]
-    assert len(bars) == len(waiting) and all("waiting" in text for text in bars)
-    jobs.cancel(waiting[0].id)
-    (number,) = (n for n in at._fragment_storage._fragments)
-    rerun_fragment(at, number)
-    assert len(at.get("progress")) == len(waiting) - 1 and not at.exception
-
-
 def fragment_buttons(at: AppTest) -> dict[str, list[str]]:
-    """Number of each fragment -> keys of its buttons that can be clicked."""
+    """Number of each fragment -> keys of its buttons that can be clicked and stay on the page."""
     metadata, found = at._session_state._state._new_widget_state.widget_metadata, {}
     for button in at.button:
-        if not button.disabled and (number := metadata[button.proto.id].fragment_id):
+        number = metadata[button.proto.id].fragment_id
+        if number and not button.disabled and "_open_" not in button.key:
             found.setdefault(number, []).append(button.key)
     return found
 

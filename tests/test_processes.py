@@ -159,22 +159,47 @@ def test_who_runs():
     ids=["runs", "ended", "never was", "not ours"],
 )
 def test_who_runs_on_windows(monkeypatch, handle, error, waited, runs):
-    class Function:
-        def __init__(self, value):
-            self.value = value
+    open_handles, calls = [], []
 
-        def __call__(self, *_):
+    class Function:
+        def __init__(self, name, value):
+            self.name, self.value = name, value
+
+        def __call__(self, *arguments):
+            calls.append((self.name, *arguments))
+            open_handles.extend([handle] if self.name == "OpenProcess" and handle else [])
+            open_handles.remove(arguments[0]) if self.name == "CloseHandle" else None
             return self.value
 
     class Kernel:
-        def __init__(self, *_, **__):
-            self.OpenProcess, self.WaitForSingleObject = Function(handle), Function(waited)
-            self.CloseHandle = Function(True)
+        def __init__(self, name, use_last_error):
+            assert name == "kernel32" and use_last_error, "otherwise get_last_error() is always 0"
+            self.OpenProcess = Function("OpenProcess", handle)
+            self.WaitForSingleObject = Function("WaitForSingleObject", waited)
+            self.CloseHandle = Function("CloseHandle", True)
 
     monkeypatch.setattr(ctypes, "WinDLL", Kernel, raising=False)
     monkeypatch.setattr(ctypes, "get_last_error", lambda: error, raising=False)
     monkeypatch.setattr(sys, "platform", "win32")
     assert processes.is_running(1234) is runs
+    assert calls[0] == ("OpenProcess", 0x100000, False, 1234) and not open_handles
+    assert calls[1:2] == ([("WaitForSingleObject", handle, 0)] if handle else [])
+
+
+def test_an_ended_child_is_reaped():
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(20)"])
+    processes.end_child(process)
+    assert process.returncode
+
+
+def test_a_process_of_another_user_runs_also_where_proc_is_missing(monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "kill", refuse)
+    monkeypatch.setattr(processes.Path, "read_bytes", refuse)
+    assert processes.is_running(1)
 
 
 # what ends processes, or names a parent that may be a launcher

@@ -16,7 +16,7 @@ from aevae import cli
 from aevae.cli.parser import build_parser
 from aevae.cli.settings import read_settings
 from aevae.config import DataConfig
-from aevae.reporting import report
+from aevae.reporting import comparison, report
 from aevae.run_config import build_config
 from aevae.runs import load_run
 from aevae.store import checkpoints
@@ -68,18 +68,25 @@ def test_the_report_requests_nothing(page):
 def test_it_says_what_was_measured(page, store):
     numbers = checkpoints.find_run(store["vae"]).metrics["mnist-5k"]
     for name in ("recon", "kl", "elbo", "sse"):
-        assert f"{numbers[name]:,.5g}" in page.text and f"{numbers[name]:,.6g}" in page.text
+        assert first_table(store, name, numbers[name]) in page.text and f"{numbers[name]:,.6g}" in page.text
+        assert comparison.meaning(name) in page.text, "the sentence of the page Compare"
     for words in ("recon ↓ (nats / image)", "squared error / image", "Rate and distortion", "model.latent_dim"):
         assert words in page.text
     assert all(("h2", {"id": name}) in page.tags for name in store.values())
     assert all(attributes["href"][1:] in store.values() for tag, attributes in page.tags if tag == "a")
 
 
+def first_table(store, name: str, value: float) -> str:
+    """The value as the first table shows it: with as many digits as the error allows."""
+    errors = [comparison.standard_error(name, info.metrics["mnist-5k"]) for info in infos(store.values())]
+    return comparison.rounded(value, comparison.decimals(errors))
+
+
 def test_the_best_of_a_column_is_bold(store):
     text = report.report(infos(store.values()))
     best = min(infos(store.values()), key=lambda info: info.metrics["mnist-5k"]["sse"])
     bold = re.findall(r'<td class="best">([^<]*)</td>', text)
-    assert f"{best.metrics['mnist-5k']['sse']:,.5g}" in bold
+    assert first_table(store, "sse", best.metrics["mnist-5k"]["sse"]) in bold
     assert len(bold) == 7  # recon, elbo, sse, their medians, psnr; a KL is neither better nor worse, nor is a share
     assert (
         "recon: ten worst (fraction of the sum)" in text and "squared error: median ↓ (squared error / image)" in text

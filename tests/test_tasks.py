@@ -85,3 +85,9 @@ def test_a_task_is_cancelled_while_it_runs(tasks):
     thread.join(10)
     assert not thread.is_alive() and jobs.get(job.id).state == "cancelled"
     assert jobs.resume(job.id).config == job.config
+
+
+def test_the_order_of_a_request_is_no_part_of_its_identity(empty_store):
+    request = {"space": "pixels", "n": 150}
+    first = jobs.submit_task("map", "a map", request)
+    assert jobs.submit_task("map", "a map", dict(reversed(request.items()))).id == first.id

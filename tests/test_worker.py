@@ -100,10 +100,10 @@ def test_cancel_running_keeps_the_checkpoint_and_resume_goes_on(empty_store, wor
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM kills there")
-def test_sigterm_puts_the_job_back(empty_store, worker):
+def test_sigterm_puts_the_job_back(empty_store, worker_command):
     config = long_config()
     job = jobs.submit(config)
-    process = worker()
+    process = worker_command()
     until(lambda: epochs_done(config) >= 1)
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
@@ -129,11 +129,11 @@ def test_killed_worker_back_to_the_queue_once_then_failed(empty_store, worker):
 
 
 @pytest.mark.slow
-def test_one_worker_per_device(empty_store, worker):
+def test_one_worker_per_device(empty_store, worker_command):
     jobs.submit(long_config())
-    worker()
+    worker_command()
     until(jobs.worker_alive)
-    second = worker()
+    second = worker_command()
     assert second.wait(30) == 3
     assert b"already serves" in second.stderr.read()
 

@@ -98,7 +98,7 @@ def _hull(out: go.Figure, rate: np.ndarray, distortion: np.ndarray, name: str) -
     out.add_scatter(
         x=((x[1:] + x[:-1]) / 2).tolist(), y=((y[1:] + y[:-1]) / 2).tolist(), mode="markers", showlegend=False,
         marker={"size": 14, "opacity": 0, "color": HULL}, customdata=slopes.tolist(),
-        hovertemplate="one nat more in the code saves %{customdata:.2f}<extra></extra>",
+        hovertemplate="per extra nat of code the reconstruction improves by %{customdata:.2f}<extra></extra>",
     )  # fmt: skip
 
 

@@ -132,7 +132,7 @@ def bounds(out: go.Figure, x0: float, x1: float, y0: float, y1: float) -> None:
             line={"color": ELBO_LINE_COLOUR, "width": 1, "dash": "dot"},
         )  # fmt: skip
         out.add_annotation(
-            x=right, y=total - right, text=f"ELBO −{total:g}", showarrow=False, font={"size": 11, "color": "#7A7F87"},
+            x=right, y=total - right, text=f"ELBO −{total:g}", showarrow=False, font={"size": 12, "color": "#7A7F87"},
             xanchor="right" if right == x1 else "center", yanchor="bottom",
         )  # fmt: skip
     out.update_xaxes(range=[x0, x1])

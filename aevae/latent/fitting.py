@@ -28,6 +28,11 @@ def unpack_mask(text: str) -> np.ndarray:
     return (1 - bits).astype(np.uint8)
 
 
+def pack_mask(mask: np.ndarray) -> str:
+    """The inverse of `unpack_mask`."""
+    return base64.urlsafe_b64encode(np.packbits(1 - mask, bitorder="little").tobytes()).decode().rstrip("=")
+
+
 def layers(run) -> dict[str, np.ndarray]:
     """Weights of a two-layer auto-decoder: w1 (D, H), b1 (H,), w2 (H, 784), b2 (784,), and learned codes (n, D).
 

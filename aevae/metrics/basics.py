@@ -145,6 +145,33 @@ _ROWS = (  # name, title, unit, better, formula
     ("class_from_content", "class from content", "fraction of test images", HIGHER, r"\text{linear classifier of } c"),
     ("class_from_style", "class from style", "fraction of test images", LOWER, r"\text{linear classifier of } s"),
 )
+MEANINGS = {  # name -> the first sentence of `help`
+    "recon": "Reconstruction error: how many nats the image costs if its code is known.",
+    "kl": "KL divergence: how many nats the code of an image costs. "
+          "A smaller value leaves less information in the code.",
+    "elbo": "Evidence lower bound: the log-likelihood of an image is at least as large. It is minus the sum of recon "
+            "and KL.",
+    "iwae": "A lower bound of log p(x) from K samples of the code, tighter than the ELBO.",
+    "objective": "The sum that the training minimises. Compare it only between models with the same objective.",
+    "sse": "How far the reconstructed pixels are from the image: squared differences, summed over the 784 pixels.",
+    "bce": "Reconstruction error in nats, with each pixel read as a probability of white.",
+    "psnr": "The squared error on a logarithmic scale: 10 dB more is a tenth of the error.",
+    "active_units": "How many latent dimensions change with the image. The others carry no information.",
+    "kl_per_dim": "How many nats each latent dimension carries.",
+    "units_on": "How many hidden units are not zero for an image. Few means a sparse code.",
+    "units_dead": "How many hidden units are zero for every test image.",
+    "mean_activation": "How active a hidden unit is on average.",
+    "jacobian": "How strongly the code reacts to small changes of the image. A contractive AE makes it small.",
+    "perplexity": "How many codebook vectors are used, counted by how often.",
+    "perplexity_top": "How many codebook vectors the top level uses, counted by how often.",
+    "perplexity_bottom": "How many codebook vectors the bottom level uses, counted by how often.",
+    "codes_used": "How many codebook vectors are used at least once.",
+    "codes_used_top": "How many codebook vectors the top level uses at least once.",
+    "codes_used_bottom": "How many codebook vectors the bottom level uses at least once.",
+    "prior_bits": "How many bits the learned prior needs to store the code of an image.",
+    "class_from_content": "How well a linear classifier reads the class from the content part of the code.",
+    "class_from_style": "How well a linear classifier reads the class from the style part of the code. It should not.",
+}  # fmt: skip
 PIXEL_COSTS = ("recon", "elbo", "iwae", "objective")  # costs that contain -log p(x|z)
 SPREAD = (*PIXEL_COSTS, "kl", "sse", "bce")  # means of unbounded costs
 
@@ -152,7 +179,10 @@ SPREAD = (*PIXEL_COSTS, "kl", "sse", "bce")  # means of unbounded costs
 def _of_row(name: str, title: str, unit: str, better: str, formula: str) -> tuple[Metric, ...]:
     """The metric of a row, and for the mean of an unbounded cost the metrics shown beside it."""
     beside = ("kl_max",) if name == "kl" else ()
-    metric = Metric(name, title, unit, formula, basics, _has(name), QUICK, better, {"samples": 1}, beside=beside)
+    metric = Metric(
+        name, title, unit, formula, basics, _has(name), QUICK, better, {"samples": 1}, help=MEANINGS[name],
+        beside=beside,
+    )  # fmt: skip
     if name not in SPREAD:
         return (metric,)
     found = with_spread(metric, _has_share(name))
@@ -162,10 +192,11 @@ def _of_row(name: str, title: str, unit: str, better: str, formula: str) -> tupl
     return found[0], *(replace(other, needs=_has(other.name)) for other in found[1:])
 
 
-def _of_pca(name: str, title: str, unit: str, better: str, formula: str) -> tuple[Metric, ...]:
+def _of_pca(name: str, title: str, unit: str, better: str, formula: str, meaning: str) -> tuple[Metric, ...]:
     """The metric of a row of the comparison with PCA, and the metrics shown beside a squared error."""
     beside = ("sse_unclipped", "pca_sse") if name == "above_pca" else ()
-    metric = Metric(name, title, unit, formula, pca, _is_linear, SLOW, better, help=FITTED, since=2, beside=beside)
+    help = f"{meaning} {FITTED}"
+    metric = Metric(name, title, unit, formula, pca, _is_linear, SLOW, better, help=help, since=2, beside=beside)
     # The difference `above_pca` can be negative, so it has no share.
     return with_spread(metric, None if name == "above_pca" else _is_linear) if unit == SQUARED_ERROR else (metric,)
 
@@ -174,22 +205,31 @@ AGGREGATE = "Estimated with the mixture of N posteriors. It depends on N: compar
 _AGGREGATE = (  # name, title, formula, help
     (
         "index_code_mi", "mutual information", r"I_q(n; z) = \mathrm{KL}(q(z|n) \,\|\, q(z)) \le \log N",
-        AGGREGATE + "It cannot exceed log N. Within 0.1 of log N it has reached this upper limit, and the true value "
+        "How much the code says about which image it is. " + AGGREGATE + "It cannot exceed log N. Within 0.1 of log N "
+        "it has reached this upper limit, and the true value "
                     "is unknown.",
     ),
     (
         "total_correlation", "total correlation", r"\mathrm{KL}\bigl(q(z) \,\|\, \prod_j q(z_j)\bigr)",
-        AGGREGATE + "If the mutual information has reached its upper limit, the total correlation is too large. A "
+        "How strongly the latent dimensions depend on each other; 0: independent. " + AGGREGATE
+        + "If the mutual information has reached its upper limit, the total correlation is too large. A "
                     "collapsed code has 0, so a smaller value alone is not better.",
     ),
-    ("dimensionwise_kl", "dimension-wise KL", r"\sum_j \mathrm{KL}(q(z_j) \,\|\, p(z_j))", AGGREGATE),
+    (
+        "dimensionwise_kl", "dimension-wise KL", r"\sum_j \mathrm{KL}(q(z_j) \,\|\, p(z_j))",
+        "How far the codes of all images together, dimension by dimension, are from the prior. " + AGGREGATE,
+    ),
 )  # fmt: skip
-_PCA = (  # name, title, unit, better, formula
-    ("sse_unclipped", "squared error, unclipped", SQUARED_ERROR, LOWER, r"\sum_i (x_i - \hat x_i)^2"),
-    ("pca_sse", "squared error of PCA, unclipped", SQUARED_ERROR, "", r"\|x - m - V V^T (x - m)\|^2"),
-    ("above_pca", "above PCA", SQUARED_ERROR, LOWER, r"\mathrm{SSE} - \mathrm{SSE}_\mathrm{PCA}"),
-    ("pca_angle", "angle to the plane of PCA", "degrees", LOWER, r"\max_i \angle_i(W_d, V)"),
-)
+_PCA = (  # name, title, unit, better, formula, meaning
+    ("sse_unclipped", "squared error, unclipped", SQUARED_ERROR, LOWER, r"\sum_i (x_i - \hat x_i)^2",
+     "The squared error before pixels are clipped to [0, 1]."),
+    ("pca_sse", "squared error of PCA, unclipped", SQUARED_ERROR, "", r"\|x - m - V V^T (x - m)\|^2",
+     "The squared error of PCA with as many dimensions."),
+    ("above_pca", "above PCA", SQUARED_ERROR, LOWER, r"\mathrm{SSE} - \mathrm{SSE}_\mathrm{PCA}",
+     "How much worse the model reconstructs than PCA."),
+    ("pca_angle", "angle to the plane of PCA", "degrees", LOWER, r"\max_i \angle_i(W_d, V)",
+     "How far the plane of the decoder is turned away from the plane of PCA."),
+)  # fmt: skip
 FITTED = "PCA is fitted to the training set; no pixel is clipped to [0, 1]. On test images PCA is not the optimum."
 METRICS = (
     *(
@@ -220,6 +260,7 @@ METRICS = (
         _has("kl"),
         QUICK,
         options={"samples": 1},
+        help="The KL divergence of the image whose code costs most.",
     ),
     Metric(
         "bits_per_dim",
@@ -231,5 +272,6 @@ METRICS = (
         QUICK,
         LOWER,
         {"samples": 1},
+        help="Minus the ELBO in bits, for each pixel. It is the unit of lossless compression.",
     ),
 )

@@ -51,10 +51,12 @@ METRICS = (
         r"\mathrm{softmax}(W z + b)\ \text{trained on one half, tested on the other}", probe, of_images,
         better=HIGHER, error="linear_probe_se", beside=("linear_probe_se",),
         extras={"linear_probe_se": Extra("± linear probe, binomial standard error", SHARE)},
+        help="How often a linear classifier reads the right class from the code.",
     ),
     Metric(
         "knn_accuracy", "10-NN accuracy", SHARE, r"\text{majority of the 10 nearest codes, leave one out}",
         neighbours, of_images, better=HIGHER, error="knn_accuracy_se", beside=("knn_accuracy_se",),
         extras={"knn_accuracy_se": Extra("± 10-NN accuracy, binomial standard error", SHARE)},
+        help="How often the ten nearest codes vote for the right class.",
     ),
 )  # fmt: skip

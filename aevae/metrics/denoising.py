@@ -108,6 +108,12 @@ def denoising(run, data: Sample, seed: int) -> Values:
 
 _FORMULA = r"\mathrm{PSNR}\bigl(x, g(f(\tilde x))\bigr),\ \tilde x \sim C(\tilde x | x)"
 METRICS = (
-    Metric("denoising_psnr", "denoising PSNR", "dB", _FORMULA, denoising, of_images, better=HIGHER),
-    Metric("denoising_psnr_by_noise", "denoising PSNR by noise", "dB", _FORMULA, denoising, of_images, better=HIGHER),
-)
+    Metric(
+        "denoising_psnr", "denoising PSNR", "dB", _FORMULA, denoising, of_images, better=HIGHER,
+        help="How near the reconstruction of a corrupted image is to the clean image.",
+    ),
+    Metric(
+        "denoising_psnr_by_noise", "denoising PSNR by noise", "dB", _FORMULA, denoising, of_images, better=HIGHER,
+        help="The denoising PSNR for each kind and level of noise.",
+    ),
+)  # fmt: skip

@@ -156,36 +156,42 @@ METRICS = (
     Metric(
         "mig", "MIG (mu in 20 bins)", "0..1", r"\tfrac1K \sum_k \bigl(I(z_{(1)}; v_k) - I(z_{(2)}; v_k)\bigr) / H(v_k)",
         disentanglement, _NEEDS, better=HIGHER,
-        help="Uses the means mu, each in 20 bins; the paper uses samples of q(z|x).",
+        help="Whether each factor of the images is in one latent dimension only. "
+             "Uses the means mu, each in 20 bins; the paper uses samples of q(z|x).",
     ),
     Metric(
         "factor_vae", "FactorVAE score", "0..1",
         r"p\bigl(\mathrm{vote}(\arg\min_j \mathrm{Var}\, z_j / s_j^2) = k\bigr)",
         disentanglement, _NEEDS, better=HIGHER, since=2, error="factor_vae_se", beside=("factor_vae_se",),
         extras={"factor_vae_se": Extra("± FactorVAE score, standard error over 5 seeds of its votes", "0..1")},
-        help="Mean over 5 seeds. Half of 800 votes train the majority vote, the other half test it.",
+        help="How often the dimension that varies least tells which factor was fixed. "
+             "Mean over 5 seeds. Half of 800 votes train the majority vote, the other half test it.",
     ),
     *(
-        Metric(name, title, "0..1", formula, disentanglement, _NEEDS, better=HIGHER, help=FORESTS)
-        for name, title, formula in (
+        Metric(name, title, "0..1", formula, disentanglement, _NEEDS, better=HIGHER, help=f"{meaning} {FORESTS}")
+        for name, title, formula, meaning in (
             (
                 "dci_disentanglement", "DCI disentanglement (random forests)",
                 r"\sum_j \rho_j \bigl(1 - H_K(R_{j\cdot})\bigr)",
+                "Whether each latent dimension tells about one factor only.",
             ),
             (
                 "dci_completeness", "DCI completeness (random forests)",
                 r"\sum_k \rho_k \bigl(1 - H_D(R_{\cdot k})\bigr)",
+                "Whether each factor is told by one latent dimension only.",
             ),
             (
                 "dci_informativeness", "DCI informativeness (random forests)",
                 r"\text{accuracy of the forests on other images}",
+                "How well the code tells the factors at all.",
             ),
         )
     ),
     Metric(
         "sap", "SAP (squared correlation, tree for shape)", "0..1", r"\tfrac1K \sum_k S_{(1)k} - S_{(2)k}",
         disentanglement, _NEEDS, better=HIGHER,
-        help="S is the squared correlation of a dimension with a quantity, as in the paper, and for the shape the "
+        help="How much better the best latent dimension tells a factor than the second best. S is the squared "
+             "correlation of a dimension with a quantity, as in the paper, and for the shape the "
              "accuracy of a decision tree; the paper uses a linear SVM for the shape.",
     ),
 )  # fmt: skip

@@ -83,11 +83,13 @@ METRICS = (
     Metric(
         "interpolation_distance", "interpolation: mean distance", "1 - cosine",
         r"\tfrac1S \sum_n \min_{\theta} \bigl(1 - \cos(\hat x_n, x_\theta)\bigr)", interpolation, _NEEDS, better=LOWER,
+        help="How far the images of an interpolation are from images of the data set.",
     ),
     Metric(
         "interpolation_smoothness", "interpolation: smoothness", "fraction of the angle between the ends",
         r"\max_n |\theta_{n+1} - \theta_n| \big/ |\theta_S - \theta_1| - \tfrac{1}{S-1}",
         interpolation, _NEEDS, better=LOWER, since=2,
         extras={"interpolation_walks": Extra("interpolations with a smoothness", "interpolations")},
+        help="How much larger than an even step the largest step of an interpolation is.",
     ),
 )  # fmt: skip

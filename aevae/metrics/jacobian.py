@@ -39,12 +39,13 @@ METRICS = (
     *with_spread(
         Metric(
             "jacobian_norm", "Jacobian norm", "code / pixel range", r"\mathbb{E}\, \|\partial f / \partial x\|_F",
-            jacobian, with_encoder,
+            jacobian, with_encoder, help="How strongly the code reacts to small changes of the image.",
         ),
         with_encoder,
     ),
     Metric(
         "jacobian_spectrum", "Jacobian spectrum", "code / pixel range",
         r"\mathbb{E}\, \sigma_1 \ge \sigma_2 \ge \dots\ \text{of}\ \partial f / \partial x", jacobian, with_encoder,
+        help="How strongly the code reacts in its most sensitive directions, in descending order.",
     ),
 )  # fmt: skip

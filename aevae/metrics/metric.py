@@ -52,7 +52,7 @@ class Metric:
     extras: dict[str, Extra] = field(default_factory=dict)
     error: str = ""
     count: tuple[str, str] = ("", "")
-    help: str = ""  # one or two sentences: meaning of the number, and limits of its meaning
+    help: str = ""  # first one sentence: what the number says; then the limits of its meaning
     beside: tuple[str, ...] = ()  # extras or metrics that are always shown with it
     since: int = 1  # `evaluation.SCHEMA` of the last change of its definition
 
@@ -91,13 +91,16 @@ def with_spread(mean: Metric, share: Callable[[Any], str] | None) -> tuple[Metri
     cost = f"-{symbol}" if mean.better == HIGHER else symbol
     median = replace(
         mean, name=mean.name + MEDIAN, title=f"{mean.title}: median", formula=rf"\mathrm{{median}}\ {symbol}",
-        extras={}, error="", count=("", ""), help="", beside=(),
+        extras={}, error="", count=("", ""), beside=(),
+        help="Half of the images have a smaller value. A few bad images do not change it.",
     )  # fmt: skip
     found = [median]
     if share is not None:
         formula = rf"\sum_{{i \in 10\ \text{{largest}}}} c_i \Big/ \sum_i c_i,\ c = {cost}"
         name, title = mean.name + WORST, f"{mean.title}: ten worst"
-        found.append(replace(median, name=name, title=title, unit=SHARE, formula=formula, better="", needs=share))
+        help = "How much of the sum comes from the ten worst images."
+        worst = {"name": name, "title": title, "unit": SHARE, "formula": formula, "better": "", "needs": share}
+        found.append(replace(median, **worst, help=help))
     first = [mean.error] if mean.error in mean.beside else []
     beside = dict.fromkeys([*first, *(metric.name for metric in found), *mean.beside])
     return replace(mean, beside=tuple(beside)), *found

@@ -36,18 +36,6 @@ def nearest(
     return np.take_along_axis(exact, order, 1), np.take_along_axis(index, order, 1)
 
 
-def count_within(points: np.ndarray, bank: np.ndarray, radius: float) -> np.ndarray:
-    """Number (M,) int64 of points in `bank` (N, D) within `radius` of each of `points` (M, D).
-
-    Raises ValueError for wrong shapes.
-    """
-    points, bank = np.asarray(points, np.float64), np.asarray(bank, np.float64)
-    if points.ndim != 2 or bank.ndim != 2 or points.shape[1] != bank.shape[1]:
-        raise ValueError(f"points (M, D) and bank (N, D) are needed, got shapes {points.shape} and {bank.shape}")
-    counts = [(squared <= radius * radius).sum(1) for _, squared in _distances(points, bank, None)]
-    return np.concatenate(counts) if counts else np.empty(0, np.int64)
-
-
 def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Jaccard index (N,), 0..1, of neighbour lists (N, k) and (N, l), row by row: intersection over union.
 

@@ -166,7 +166,8 @@ _MEANS = (
             "nll_se": Extra("standard error of the NLL over samples of z alone", NATS),
             "nll_samples": Extra("K of the NLL", "samples of z / image"),
         },
-        help="On average the estimate is above -log p(x), and it falls when K grows; papers use K = 5,000. If the "
+        help="How many nats an image costs under the whole model, with all codes that fit it. "
+             "On average the estimate is above -log p(x), and it falls when K grows; papers use K = 5,000. If the "
              "effective sample size is near 1, the estimate depends on one sample, and the bound is loose.",
     ),
     Metric(
@@ -182,7 +183,8 @@ _MEANS = (
             "ais_chains": Extra("C of AIS", "chains / image"),
             "ais_images": Extra("images of AIS", "images"),
         },
-        help="Annealed importance sampling from the prior, on the first 100 test images. The BDMC gap is the "
+        help="How many nats an image costs under the whole model, computed without the encoder. The method is annealed "
+             "importance sampling from the prior, on the first 100 test images. The BDMC gap is the "
              "difference of an upper and a lower estimate for images that the model simulates: for these images the "
              "NLL by AIS is too high by at most this gap.",
     ),

@@ -167,6 +167,7 @@ METRICS = (
         "class_balance", "class balance of samples", "fraction of log 10", r"-\sum_c p_c \log p_c \,/ \log 10",
         samples, _NEEDS, better=HIGHER,
         extras={"class_balance_shares": Extra("predicted classes of samples", "fraction of samples, one per class")},
+        help="Whether all ten digits occur equally often among the samples; 1: equally often.",
     ),
     Metric(
         "frechet_distance", "Fréchet distance (64 features)", DISTANCE,
@@ -179,7 +180,8 @@ METRICS = (
             "frechet_distance_floor": Extra("Fréchet distance of as many real training digits", DISTANCE),
             "frechet_distance_floor_images": Extra("training digits from which the floor is sampled", "images"),
         },
-        help="The formula of the FID with features of a small classifier of digits: do not compare it with a FID. The "
+        help="How far the distribution of the samples is from that of real digits. "
+             "The formula of the FID with features of a small classifier of digits: do not compare it with a FID. The "
         "floor is the distance of as many real training digits: a model that returns its training digits has it.",
     ),
 )  # fmt: skip

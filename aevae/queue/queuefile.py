@@ -135,7 +135,8 @@ def _connect(file: Path, write: bool) -> sqlite3.Connection:
     try:
         return _begin(_open(file), write)
     except sqlite3.DatabaseError as error:
-        if _error_code(error) in DAMAGE_ERRORS and _replace(file):
+        if _error_code(error) in DAMAGE_ERRORS:
+            _replace(file)  # unless another process has just done it
             return _begin(_open(file), write)
         if write or _error_code(error) not in (*UNWRITABLE_ERRORS, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise

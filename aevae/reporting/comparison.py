@@ -25,6 +25,7 @@ OTHER_TERMS = (  # loss terms of families that have no curve of their own in `ae
 )  # fmt: skip
 TERM_WORDS = {"kl": "KL", "l1": "L1", "sse": "squared error"}  # parts of names of terms without a title
 NOT_NUMBERS = ("samples", "seed", "images", "schema")  # keys of metrics.json that say how the metrics were measured
+VARIATION = 0.3  # typical standard deviation of a cost between images, relative to its mean: 0.2 to 0.5 in MNIST
 CEILING = 0.1  # nats; mutual information above log N - CEILING is at its ceiling
 _OF_LIKELIHOOD = ("recon", "elbo", "objective", "iwae", "nll", "ais", "bits_per_dim")
 # Numbers that can be compared only between runs with the same likelihood.
@@ -80,6 +81,45 @@ def value_text(name: str, values: Mapping) -> str:
     return f"{values[name]:,.6g}" + ("" if error is None else f" ± {error:.2g}")
 
 
+def meaning(name: str) -> str:
+    """The first sentence of a metric's help: what it says."""
+    first, stop, _rest = describe(name).help.partition(". ")
+    return first + "." if stop else first
+
+
+def has_error(name: str, values: Mapping) -> bool:
+    """Whether the standard error of a metric was measured with it."""
+    return name in METRICS and METRICS[name].error in values
+
+
+def standard_error(name: str, values: Mapping) -> float | None:
+    """Standard error of a metric over the test images; None for a count, or if it cannot be estimated.
+
+    values: metrics.json of a run on a data set. Without a measured error it is estimated with VARIATION.
+    """
+    value = values.get(name)
+    if not is_number(value) or not math.isfinite(value):
+        return None
+    if has_error(name, values):
+        return values[METRICS[name].error]
+    if isinstance(value, int) or not values.get("images"):
+        return None
+    return VARIATION * abs(value) / math.sqrt(values["images"])
+
+
+def decimals(errors: Iterable[float | None]) -> int | None:
+    """Digits after the point so that the last one is the first digit of the smallest error; None without an error."""
+    known = [error for error in errors if error]
+    return max(-math.floor(math.log10(min(known))), 0) if known else None
+
+
+def rounded(value: float, digits: int | None, signed: bool = False) -> str:
+    """The value with so many digits after the point; None: a count is shown whole, another value with 4 digits."""
+    form = f",.{digits}f" if digits is not None else "," if float(value).is_integer() else ",.4g"
+    text = format(int(value) if form == "," else value, f"+{form}" if signed else form)
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
 def at_ceiling(values: Mapping) -> bool:
     """Whether the mutual information is within CEILING of log N, the largest value that N images can show."""
     known = "index_code_mi" in values and "aggregate_images" in values
@@ -102,6 +142,16 @@ def column_head(metric: Metric) -> str:
     if unit.startswith(metric.title):
         return unit + arrow
     return f"{metric.title}{arrow}" + (f" ({unit})" if unit else "")
+
+
+def axis_title(term: str) -> str:
+    """Axis title of the rate (kl) or of a distortion (recon, sse), with its unit."""
+    known = {
+        "kl": "rate: KL, what the code costs (nats / image)",
+        "recon": "distortion: reconstruction error (nats / image)",
+        "sse": "distortion: squared error / image",
+    }
+    return known[term]
 
 
 def gain(metric: Metric, value: float, reference: float) -> int:

@@ -17,7 +17,6 @@ from aevae import __version__, datasets
 from aevae.config import PRESETS, preset
 from aevae.figures import latent_bars, loss_curves
 from aevae.figures.compare import Point, trade_off
-from aevae.figures.curves import with_unit
 from aevae.figures.static import to_svg
 from aevae.reporting import comparison
 from aevae.reporting.comparison import describe, numbers_of
@@ -43,6 +42,7 @@ h2 { border-top: 1px solid var(--line); padding-top: 1.2rem; }
 table { border-collapse: collapse; font-size: 0.9rem; } .wide { overflow-x: auto; }
 th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; white-space: nowrap; } th { font-weight: 600; }
+.words :is(th, td) { text-align: left; vertical-align: top; }
 td.best { font-weight: 700; } .quiet, figcaption { color: var(--quiet); font-size: 0.9rem; }
 pre { overflow-x: auto; padding: 0.7rem; border: 1px solid var(--line); border-radius: 4px; white-space: pre-wrap;
   overflow-wrap: anywhere; }
@@ -90,7 +90,7 @@ def report(infos: Sequence[RunInfo], dataset: str = "") -> str:
     body = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="quiet">Made on {time.strftime("%Y-%m-%d")} with aevae {__version__}, '
-        f"Python {platform.python_version()}. Numbers are sums over pixels and dimensions of the code, means over "
+        f"Python {platform.python_version()}. Metrics are sums over pixels and dimensions of the code, means over "
         "images, in nats.</p>",
         *_numbers(infos, names, dataset),
         *_trade_off(infos, names, dataset),
@@ -119,19 +119,23 @@ def _numbers(infos: Sequence[RunInfo], names: dict[str, str], dataset: str) -> l
     columns = [c for c in COLUMNS if any(c in values for values in found.values())]
     columns = comparison.with_extras(columns, *found.values())
     alike = len({comparison.likelihood(info) for info in infos}) == 1
+    digits = {
+        c: comparison.decimals([comparison.standard_error(c, info.metrics.get(dataset, {})) for info in infos])
+        for c in columns
+    }
     rows = []
     for info in infos:
         cells = [f'<td><a href="#{escape(info.name)}">{escape(names[info.name])}</a></td>']
         for column in columns:
             value = found[info.name].get(column)
             best = (alike or column not in comparison.OF_LIKELIHOOD) and _is_best(column, value, found.values())
-            text = "–" if value is None else f"{value:,.5g}"
+            text = "–" if value is None else comparison.rounded(value, digits[column])
             cells.append(f'<td class="best">{text}</td>' if best else f"<td>{text}</td>")
         rows.append("<tr>" + "".join(cells) + "</tr>")
     heads = "".join(f"<th>{escape(comparison.column_head(describe(c, *found.values())))}</th>" for c in columns)
     note = "" if alike else " Compare recon and ELBO only between runs with the same likelihood of a pixel."
     return [
-        "<h2>Numbers</h2>",
+        "<h2>Metrics</h2>",
         f'<div class="wide"><table><tr><th>run</th>{heads}</tr>{"".join(rows)}</table></div>',
         f'<p class="quiet">On the test images of {escape(dataset)}. Bold: the best value of the column.{note}</p>',
         *(f"<p>{escape(names[info.name])}: {escape(info.warning)}</p>" for info in infos if info.warning),
@@ -166,10 +170,10 @@ def _trade_off(infos: Sequence[RunInfo], names: dict[str, str], dataset: str) ->
     for kind, members in groups.items():
         rated = points(members, names, dataset, "recon")
         if rated:
-            chart = trade_off(rated, with_unit("recon"))
+            chart = trade_off(rated, comparison.axis_title("recon"), comparison.axis_title("kl"))
             note = (
-                "To the right: nats that the code costs (rate). Upwards: nats that the image costs when its code is "
-                "known (distortion). The ELBO is the same along a dotted line."
+                "The ELBO is the same along a dotted line; lower left is better. The slope of the dashed line is how "
+                "much reconstruction improves per extra nat of code. A β-VAE settles where the slope equals β."
             )
             parts.append(_figure(to_svg(chart), f"Pixels: {kind.replace('_', ' ')}. {note}"))
     return ["<h2>Rate and distortion</h2>", *parts] if parts else []
@@ -299,7 +303,7 @@ def _one(info: RunInfo, title: str, run) -> list[str]:
         )
         how = ", ".join(f"{key} {values[key]}" for key in ("images", "samples", "seed") if key in values)
         head = f"On the test images of {dataset} ({how})" if how else f"On the test images of {dataset}"
-        table = f"<table><tr><th>number</th><th>value</th><th>unit</th></tr>{rows}</table>"
+        table = f"<table><tr><th>metric</th><th>value</th><th>unit</th></tr>{rows}</table>"
         parts.append(f'<h3>{escape(head)}</h3><div class="wide">{table}</div>')
         if comparison.at_ceiling(found):
             parts.append(f'<p class="quiet">{escape(CEILING)}</p>')
@@ -350,6 +354,7 @@ def _row(*cells: str) -> str:
 
 def _definitions(infos: Sequence[RunInfo]) -> list[str]:
     there = dict.fromkeys(name for info in infos for dataset in info.metrics for name in numbers_of(info, dataset))
-    rows = "".join(_row(m.title, m.signed_unit, m.formula, m.help) for m in map(describe, there) if m.formula)
-    table = f"<table><tr><th>number</th><th>unit</th><th>formula (LaTeX)</th><th>note</th></tr>{rows}</table>"
-    return ["<h2>What the numbers mean</h2>", f'<div class="wide">{table}</div>']
+    rows = "".join(_row(m.title, m.signed_unit, m.help, m.formula) for m in map(describe, there) if m.formula)
+    head = "".join(f"<th>{text}</th>" for text in ("metric", "unit", "meaning", "formula (LaTeX)"))
+    table = f'<table class="words"><tr>{head}</tr>{rows}</table>'
+    return ["<h2>What the metrics mean</h2>", f'<div class="wide">{table}</div>']

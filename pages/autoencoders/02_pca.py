@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.latent import rotation
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.labs import pca as lab
 from aevae.ui.labs import template
@@ -14,24 +15,24 @@ from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker
 
 template.begin(__doc__)
-left, right = st.columns([1, 1], vertical_alignment="bottom")
-with left:
-    name = run_picker.pick_model("linear", families=("linear_ae",), label=_("Linear autoencoder"))
-d = cached.run(name).latent_dim
-with st.spinner(_("Principal components of 4,000 digits")):
-    both = lab.affine(name, d)
-with right:
+figure, controls = st.container(), st.container(horizontal=True, vertical_alignment="bottom", gap="large")
+with controls:
     basis = address.pick(
         st.segmented_control, _("Directions of"), lab.BASES, default="pca", required=True, key="basis",
         format_func={"pca": _("PCA"), "linear_ae": _("the trained network")}.get,
     )  # fmt: skip
-if problem := component.trouble([], has_server_version=True):
-    st.caption(problem)
-    shown = both[basis][1]
-    image_sheets.show(0.5 + shown.reshape(-1, 28, 28) / (2 * np.abs(shown).max()), 10, alt=_("The directions"))
-    found = {"full": rotation.moments(cached.shown_digits()[0].reshape(-1, 784), *both[basis])["full"]}
-else:
-    found = lab.turning(both, basis, d, {"pca_turn": (0, 0, 90), "pca_keep": (d, 1, d), "pca_digit": (3, 0, 9)})
+    name = run_picker.pick_model("linear", families=("linear_ae",), label=_("Trained network: linear autoencoder"))
+d = cached.run(name).latent_dim
+with figure:
+    with st.spinner(_("Principal components of 4,000 digits")):
+        both = lab.affine(name, d)
+    if problem := component.trouble([], has_server_version=True):
+        st.caption(problem)
+        shown = both[basis][1]
+        image_sheets.show(0.5 + shown.reshape(-1, 28, 28) / (2 * np.abs(shown).max()), 10, alt=_("The directions"))
+    else:
+        lab.turning(both, basis, d, {"pca_turn": (0, 0, 90), "pca_keep": (d, 1, d), "pca_digit": (3, 0, 9)})
+if not problem:
     lab.absolute()
 template.end(
     notice=[
@@ -48,11 +49,21 @@ template.end(
         ),
     ],
     tries=[
-        _("Keep all dimensions and rotate. Then keep 4, rotate again, and watch the error."),
-        _("Switch to the trained network and keep 4 of its dimensions. Why is the error larger than with PCA's 4?"),
-        _(
-            "The known failure: *a linear decoder with absolute error is PCA*. Drag the outliers, or add more of "
-            "them: the line of the absolute error is not the line of PCA."
+        Try(
+            _("Keep all dimensions and rotate. Then keep 4, rotate again, and watch the error."),
+            {"basis": "pca", "pca_keep": d, "pca_turn": 45},
+        ),
+        Try(
+            _("Switch to the trained network and keep 4 of its dimensions. Why is the error larger than with PCA's 4?"),
+            {"basis": "linear_ae", "pca_keep": 4, "pca_turn": 0},
+        ),
+        Try(
+            _(
+                "*A linear decoder with absolute error is PCA*: is it? Drag the outliers, or add more of them: the "
+                "line of the absolute error is not the line of PCA."
+            ),
+            {"outliers": lab.MAX_OUTLIERS},
+            breaks=True,
         ),
     ],
     formula=r"\begin{gathered}\min\ \frac1N\sum_i\lVert x_i-W_d(W_ex_i+b_e)-b_d\rVert^2=\sum_{j>d}\lambda_j\\"

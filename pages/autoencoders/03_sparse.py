@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.ui.digit import picker
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.labs import sparse as lab
 from aevae.ui.labs import template
@@ -14,34 +15,25 @@ from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker
 
 template.begin(__doc__)
-left, right = st.columns(2, vertical_alignment="top")
-with left:
-    name = run_picker.pick_model("sparse", families=lab.FAMILIES, prefer=lab.FAMILIES, label=_("Sparse autoencoder"))
-    with st.spinner(_("Opening the model")):
-        of = lab.drawn_by(name)
-    run = cached.run(name)
-    with st.container(horizontal=True, gap="small"):
-        st.metric(
-            _("active units / digit"),
-            f"{of['on'].sum(1).mean():.0f}",
-            help=_(
-                "Mean over 1,000 test digits. In the Sparse AE (KL) a unit is active if its value is above 0.5, in "
-                "the other models if it is not 0."
-            ),
+figure, controls = st.container(), st.container()
+with controls:
+    digit, _label, _number = picker.pick_digit(default=picker.GOOD_DIGITS[3], models=())
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        name = run_picker.pick_model(
+            "sparse", families=lab.FAMILIES, prefer=lab.FAMILIES, label=_("Sparse autoencoder")
         )
-        st.metric(
-            _("dead units"), int((of["used"] == 0).sum()), help=_("Units that none of 1,000 test digits activates.")
+        with st.spinner(_("Opening the model")):
+            of = lab.drawn_by(name)
+        lab.show_metrics(of)
+run = cached.run(name)
+with figure:
+    if problem := component.trouble([name], has_server_version=True):
+        st.caption(problem)
+        image_sheets.show(
+            np.stack([digit, cached.applied(run, "reconstruct", digit[None])[0]]), 2, alt=_("A digit and its units")
         )
-        st.metric(_("squared error"), f"{of['error']:.1f}", help=_("Mean over the test digits."))
-with right:
-    digit, _label, _number = picker.pick_digit(models=())
-if problem := component.trouble([name], has_server_version=True):
-    st.caption(problem)
-    image_sheets.show(
-        np.stack([digit, cached.applied(run, "reconstruct", digit[None])[0]]), 2, alt=_("A digit and its units")
-    )
-else:
-    lab.one_digit(name, of, digit)
+    else:
+        lab.one_digit(name, of, digit)
 lab.fewer()
 if not problem:
     lab.penalty(name, of)
@@ -58,11 +50,15 @@ template.end(
         ),
     ],
     tries=[
-        _("Remove units from a digit one by one. Which stroke disappears last?"),
-        _("Go from k = 70 to k = 10 and watch strokes become digits."),
-        _(
-            "The known failure: allow only 10 units *from the first step*. Units that are never among the 10 largest "
-            "never learn: count the dead units."
+        Try(_("Remove units from the digit one by one, down to 3. Which stroke disappears last?"), {"units_kept": 3}),
+        Try(_("Go from k = 70 to k = 10 and watch strokes become digits."), {"allowed": "70"}),
+        Try(
+            _(
+                "Allow only 10 units *from the first step*. Units that are never among the 10 largest never learn: "
+                "count the dead units."
+            ),
+            {"allowed": "10-cold"},
+            breaks=True,
         ),
     ],
     formula=r"\min\ -\log p(x\mid h)+\lambda\sum_j|h_j|\quad\text{or}\quad"

@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.ui.digit import picker
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.labs import contraction as lab
 from aevae.ui.labs import template
@@ -14,22 +15,16 @@ from aevae.ui.shared import cached, run_picker
 
 template.begin(__doc__)
 runs = cached.finished(lab.FAMILIES)
-left, right = st.columns(2, vertical_alignment="top")
-with right:
-    image, _label, _number = picker.pick_digit(models=())
-image = np.ascontiguousarray(image, np.float32)
-with left:
+figure, controls = st.container(), st.container()
+with controls:
+    image, _label, _number = picker.pick_digit(default=picker.GOOD_DIGITS[3], models=())
     name = run_picker.pick_model("felt_by", families=lab.FAMILIES, prefer=("denoising",), label=_("Directions of"))
+image = np.ascontiguousarray(image, np.float32)
 largest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}  # of each family
 names = list((largest | {cached.run(name).config.model.family: name}).values())
-with st.spinner(_("Directions that the code reacts to")):
+with figure, st.spinner(_("Directions that the code reacts to")):
     mine = lab.sensitivity(name, image.tobytes())
-count = int((mine["values"] > 0.1 * mine["values"][0]).sum())
-left.metric(
-    _("strong directions, of {} possible").format(len(mine["values"])), count,
-    help=_("Directions along which the code moves at least a tenth as much as along the first."),
-)  # fmt: skip
-lab.pushed(name, image)
+    lab.pushed(name, image)
 with st.spinner(_("Directions of other codes")):
     lab.spectra(names, image.tobytes())
 lab.plane()
@@ -47,18 +42,26 @@ template.end(
         _("The plane is stretched most where many codes are close: there a small step changes the image much."),
     ],
     tries=[
-        _(
-            "Press **Play** and look at the directions: does the digit become thicker, longer, slanted? No code "
-            "reacts to the last direction, noise."
+        Try(
+            _(
+                "Press **Play** and look at the directions: does the digit become thicker, longer, slanted? No code "
+                "reacts to the last direction, noise."
+            ),
+            {"push": 60},
         ),
-        _(
-            "Drag A and B to two points of one colour, then of two colours: when does the geodesic leave the straight "
-            "line?"
+        Try(
+            _(
+                "Drag A and B to two points of one colour, then of two colours: when does the geodesic leave the "
+                "straight line?"
+            )
         ),
-        _(
-            "The known failure: choose the **AE**. Its directions are spots and patches beside the digit, not "
-            "strokes: no term of its objective keeps the code fixed. Compare ‖J‖² below with the value of the "
-            "denoising AE."
+        Try(
+            _(
+                "Choose the **AE**. Its directions are spots and patches beside the digit, not strokes: no term of its "
+                "objective keeps the code fixed. Compare ‖J‖² below with the value of the denoising AE."
+            ),
+            {"felt_by": largest["ae"]} if "ae" in largest else {},
+            breaks=True,
         ),
     ],
     formula=r"\begin{gathered}\min\ \mathbb E\big[-\log p(x\mid g(f(x)))\big]+\lambda\,\mathbb E\lVert J_f(x)"

@@ -5,6 +5,7 @@ icon: airwave
 
 import streamlit as st
 
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.labs import score as lab
 from aevae.ui.labs import template
@@ -12,7 +13,8 @@ from aevae.ui.live import component
 from aevae.ui.shared import address
 
 template.begin(__doc__)
-with st.container(horizontal=True):
+figure, controls = st.container(), st.container(horizontal=True)
+with controls:
     name = address.pick(
         st.segmented_control, _("Density"), ("three", "ring", "moons", "spiral"), default="ring", required=True,
         key="toy",
@@ -22,29 +24,28 @@ with st.container(horizontal=True):
         st.segmented_control, _("Walkers follow"), ("learnt", "true"), default="learnt", required=True, key="follow",
         format_func={"learnt": _("the learnt score"), "true": _("the true score")}.get,
     )  # fmt: skip
-with st.spinner(_("Opening the network")):
-    of = lab.toy(name)
-left, right = st.columns([1.5, 1], gap="large")
-with left:
+with figure, st.spinner(_("Opening the network")):
     if problem := component.trouble([], has_server_version=False):
         st.caption(problem)
     else:
-        lab.field(name, follow, of)
-with right:
+        lab.field(name, follow, lab.toy(name))
+left, right = st.columns(2, gap="large")
+with left:
     st.markdown(
         _(
             "A small autoencoder received points with Gaussian noise of size σ and learnt to return the clean points. "
             "Its output for x lies nearer to the data. The **arrow** from x to the output is the gradient of the log "
-            "density (the score), times σ² (drawn: σ)."
+            "density (the score), times σ² (shown divided by σ, so that arrows stay visible)."
         )
     )
-    lab.chart(name)
     st.markdown(
         _(
             "A **walker** steps along the arrow and adds noise (Langevin sampling): in the long run the walkers have "
             "the density $p_σ$. The network never saw the density, only points."
         )
     )
+with right:
+    lab.chart(name)
 lab.images_too()
 template.end(
     notice=[
@@ -59,12 +60,22 @@ template.end(
         _("The learnt and the true score agree near the training points, and differ where no training point was."),
     ],
     tries=[
-        _("Press **Walk** at σ = 0.3, then move the slider during the walk: the walkers spread out and come together."),
-        _("Press **Anneal**: start with much noise, end with little. Every walker finds the data."),
-        _(
-            "The known failure: choose *three clusters* and the least noise, then **Scatter** and **Walk**. Between "
-            "the clusters the arrows tell nothing, so each cluster gets a wrong share of the walkers. Then anneal, "
-            "and compare the shares again."
+        Try(
+            _("Press **Walk** at σ = 0.3, then move the slider: the walkers spread out and come together."),
+            {"score_sigma": 37},
+        ),
+        Try(
+            _("Press **Anneal**: start with much noise, end with little. Every walker finds the data."),
+            {"toy": "spiral"},
+        ),
+        Try(
+            _(
+                "Choose *three clusters* and the least noise, then **Scatter** and **Walk**. Between the clusters the "
+                "arrows tell nothing, so each cluster gets a wrong share of the walkers. Then anneal, and compare the "
+                "shares again."
+            ),
+            {"toy": "three", "score_sigma": 0},
+            breaks=True,
         ),
     ],
     formula=r"\begin{gathered}r^*(\tilde x)-\tilde x=\sigma^2\,\nabla\log p_\sigma(\tilde x)\\"

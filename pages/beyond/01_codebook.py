@@ -8,17 +8,18 @@ import math
 import streamlit as st
 
 from aevae.ui.digit import picker
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.labs import codebook as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import cached, run_picker
 
 template.begin(__doc__)
-left, right = st.columns([2, 3], gap="large")
-with left:
+figure, controls = st.container(), st.container()
+with controls:
+    image, _label, number = picker.pick_digit(default=picker.GOOD_DIGITS[9], models=[])
     name = run_picker.pick_model("codebook", families=("vq_vae",))
-    image, _label, number = picker.pick_digit(default=5, models=[])
-with right, st.spinner(_("Reading the codebook ...")):
+with figure, st.spinner(_("Reading the codebook ...")):
     lab.editor(name, image)
 run = cached.run(name)
 shelf = lab.known(name)
@@ -26,7 +27,7 @@ st.header(_("How often each vector is used"), anchor=False)
 st.plotly_chart(lab.usage(name), key="usage", config={"displayModeBar": False})
 lab.samples(name)
 if cached.finished(("vq_vae2",)):
-    lab.levels(5 if number is None else number)
+    lab.levels(picker.GOOD_DIGITS[9] if number is None else number)
 numbers = cached.shown_numbers(name)
 count, cells = len(shelf["vectors"]), sum(side * side for side in run.config.model.sides)
 template.end(
@@ -41,12 +42,23 @@ template.end(
         ),
     ],
     tries=[
-        _("Open a 9 or a 0: choose a cell on its stroke and put the first vector of the codebook there."),
-        _("Choose one cell in the black area and try the vectors of the codebook. How many pixels does one cell "
-          "change?"),
-        _(
-            "The known failure: sample new maps with **each cell independently**. Every vector is as frequent as "
-            "before, but no digit appears."
+        Try(
+            _("Choose a cell on the stroke of this 0 and put the first vector of the codebook there."),
+            {"digit": picker.GOOD_DIGITS[0]},
+        ),
+        Try(
+            _(
+                "Choose one cell in the black area and try the vectors of the codebook. How many pixels does one cell "
+                "change?"
+            )
+        ),
+        Try(
+            _(
+                "Sample new maps with **each cell independently**. Every vector is as frequent as before, but no digit "
+                "appears."
+            ),
+            {"numbers": "use"},
+            breaks=True,
         ),
     ],
     formula=r"\mathcal L=-\log p(x\mid z_q)+\lVert \mathrm{sg}[z_e]-e_k\rVert^2+b\,\lVert z_e-\mathrm{sg}[e_k]\rVert^2,"

@@ -7,6 +7,7 @@ import streamlit as st
 
 from aevae.datasets import moving_digits
 from aevae.ui.digit import picker
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.labs import template
 from aevae.ui.labs import time as lab
@@ -19,21 +20,21 @@ if not runs:
     st.page_link("pages/lab/train.py", label=_("Train a model"), icon=":material/model_training:")
     st.stop()
 labels = run_picker.run_labels(runs)
-left, right = st.columns([2, 3], gap="large")
-with left:
-    name = run_picker.pick_run(st.selectbox, _("Model"), list(labels), format_func=labels.get, key="td_vae")
+figure, controls = st.container(), st.container()
+with controls:
+    image, _label, number = picker.pick_digit(default=lab.DIGIT, models=[])
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = run_picker.pick_run(st.selectbox, _("Model"), list(labels), format_func=labels.get, key="td_vae")
         most = cached.run(name).config.model.max_jump
         jump = st.segmented_control(
             _("Frames in a jump"), [j for j in (1, 2, 3, 4, 6) if j <= most], default=1, required=True, key="jump",
             bind="query-params",
         )  # fmt: skip
         seed = st.number_input(_("Seed"), 0, 9999, 0, key="futures_seed", width=130, bind="query-params")
-    image, _label, number = picker.pick_digit(default=3, models=[])  # after one frame, three of six futures are wrong
 digit = image_sheets.to_bytes(image)[None]
 moves = moving_digits.motion(digit)
 frames = moving_digits.sequences(digit, moves)[0]
-with right, st.spinner(_("Sampling futures ...")):
+with figure, st.spinner(_("Sampling futures ...")):
     predicted = lab.predict(name, frames, int(jump), int(seed))
     seen = url_values.numbers(lab.SEEN)["seen"]
     lab.show(frames, predicted, seen, f"{name} {number} {int(digit.sum())} {jump} {seed}")
@@ -46,11 +47,15 @@ template.end(
         _("A jump skips the frames in between: the state of frame t + dt is sampled in one step, then decoded."),
     ],
     tries=[
-        _("Move **Frames seen** from 1 to 3: the fan of red points becomes one line."),
-        _("Jump by 4 and by 1 to the same frame: which future is nearer to the truth?"),
-        _(
-            "The known failure: with one frame seen, let the futures run on. The model never notices a wrong "
-            "direction, and its errors add up."
+        Try(_("Move **Frames seen** from 1 to 3: the fan of red points becomes one line."), {"seen": 3}),
+        Try(_("Jump by 4 and by 1 to the same frame: which future is nearer to the truth?"), {"jump": 4, "seen": 2}),
+        Try(
+            _(
+                "With one frame seen, let the futures run on. The model never notices a wrong direction, and its "
+                "errors add up."
+            ),
+            {"seen": 1, "jump": 1},
+            breaks=True,
         ),
     ],
     formula=r"\mathcal L=-\log p(x_{t_2}\mid z_2)+\mathrm{KL}\big(q(z_1\mid z_2,b_{t_1},b_{t_2})\,\Vert\,p_B(z_1\mid "

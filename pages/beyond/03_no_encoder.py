@@ -6,22 +6,24 @@ icon: search
 import streamlit as st
 
 from aevae.ui.digit import picker
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.labs import no_encoder as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import address, cached, run_picker
 
 template.begin(__doc__)
-left, right = st.columns([2, 3], gap="large")
-with left:
-    name = run_picker.pick_model("no_encoder", families=("auto_decoder",))
-    begins = {"nearest": _("the nearest learnt code"), "middle": _("the middle, 0")}
-    start = address.pick(
-        st.segmented_control, _("Start of the search"), list(begins), default="middle", required=True, key="start",
-        format_func=begins.get,
-    )  # fmt: skip
-    image, _label, number = picker.pick_digit(default=5, models=[])
-with right, st.spinner(_("Opening the decoder ...")):
+figure, controls = st.container(), st.container()
+with controls:
+    image, _label, number = picker.pick_digit(default=picker.GOOD_DIGITS[0], models=[])
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        begins = {"nearest": _("the nearest learnt code"), "middle": _("the middle, 0")}
+        start = address.pick(
+            st.segmented_control, _("Start of the search"), list(begins), default="middle", required=True, key="start",
+            format_func=begins.get,
+        )  # fmt: skip
+        name = run_picker.pick_model("no_encoder", families=("auto_decoder",))
+with figure, st.spinner(_("Opening the decoder ...")):
     lab.search(name, image, start)
 lab.memory(name)
 if cached.finished(lab.ENCODED):
@@ -38,11 +40,21 @@ template.end(
         _("A search never ends with a larger cost than it began with, so it can only improve the code of an encoder."),
     ],
     tries=[
-        _("Cover the lower half of an 8, press **Search** and watch which digits the guess passes through."),
-        _("Cover **all except a spot**, then move the spot: how little is enough? When is the guess sharp but wrong?"),
-        _(
-            "The known failure: let **the decoder as well** learn the rotated digits. Then the error of the old "
-            "digits nearly doubles."
+        Try(
+            _("Cover the lower half of an 8, press **Search** and watch which digits the guess passes through."),
+            {"digit": picker.GOOD_DIGITS[8], "covered": ""},
+        ),
+        Try(
+            _(
+                "Cover **all except a spot**, then move the spot: how little is enough? When is the guess sharp but "
+                "wrong?"
+            ),
+            {"covered": lab.ALL_BUT_A_SPOT},
+        ),
+        Try(
+            _("Let **the decoder as well** learn the rotated digits. Then the error of the old digits nearly doubles."),
+            {"change": "all"},
+            breaks=True,
         ),
     ],
     formula=r"z^*=\arg\min_{\lVert z\rVert\le 1}\ -\log p\,(x_{\mathrm{seen}}\mid g(z)),\qquad "

@@ -5,15 +5,15 @@ icon: style
 
 import streamlit as st
 
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.labs import content as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import address, cached, run_picker
 
 template.begin(__doc__)
-left, right = st.columns([1, 2], gap="large")
-with left:
-    name = run_picker.pick_model("ml_vae", families=("ml_vae",))
+figure, controls = st.container(), st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+with controls:
     kinds = {"digits": _("of digits"), "drawn": _("from the prior")}
     kind = address.pick(
         st.segmented_control, _("Styles"), list(kinds), default="digits", required=True, key="styles",
@@ -25,14 +25,15 @@ with left:
         format_func=ways.get,
     )  # fmt: skip
     seed = st.number_input(_("Seed"), 0, 9999, 0, key="styles_seed", width=130, bind="query-params")
-with right, st.spinner(_("Encoding ten groups ...")):
+    name = run_picker.pick_model("ml_vae", families=("ml_vae",))
+with figure, st.spinner(_("Encoding ten groups ...")):
     lab.swap(name, kind, way == "drawn", int(seed))
 st.header(_("Evidence adds up"), anchor=False)
 st.plotly_chart(lab.accumulating(name), key="evidence", config={"displayModeBar": False})
 numbers = cached.shown_numbers(name)
 template.end(
     notice=[
-        _("A row keeps its digit, a column keeps its style. But a strong style (a bold 0) can hide the digit."),
+        _("A row keeps its digit, a column keeps its style. A very unusual style can hide the digit."),
         _(
             "Each further image makes the content more certain, because precisions (1/σ²) add up. One image may be "
             "unusual; sixteen images together rarely are."
@@ -40,11 +41,21 @@ template.end(
         _("No label says what is content and what is style. The model only knows which images belong together."),
     ],
     tries=[
-        _("Set **Content** to one sample and move the slider from 1 to 16: the rows become stable."),
-        _("With one image, find a row that is wrong. How many images make it right?"),
-        _(
-            "The known failure: sample the styles from the prior. A column that changes the digit shows that the "
-            "class has leaked into the style."
+        Try(
+            _("Now go down to **1** image: find a row that is wrong. How many images make it right?"),
+            {"count": 1, "content": "mean"},
+        ),
+        Try(
+            _("Set **Content** to one sample and move the slider from 1 to 16: the rows become stable."),
+            {"count": 1, "content": "drawn"},
+        ),
+        Try(
+            _(
+                "Sample the styles from the prior. A column that changes the digit shows that the class has leaked "
+                "into the style."
+            ),
+            {"styles": "drawn"},
+            breaks=True,
         ),
     ],
     formula=r"q(c\mid x_1\dots x_n)\ \propto\ \prod_{i=1}^n \mathcal N(c;\mu_i,\sigma_i^2)\quad\Rightarrow\quad "

@@ -6,6 +6,8 @@ icon: fact_check
 import streamlit as st
 
 from aevae.checks import mistakes
+from aevae.ui.frame import menu
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.labs import mistakes as lab
 from aevae.ui.labs import template
@@ -21,24 +23,28 @@ key = address.pick(
 mistake, text = next(m for m in mistakes.MISTAKES if m.key == key), texts[key]
 with st.container(border=True):
     st.markdown(f"## {text['claim']}")
+    if text["words"]:
+        st.markdown(text["words"])
     answer = address.pick(
         st.radio, _("What is wrong?"), range(3), index=None, format_func=text["answers"].__getitem__,
         key=f"answer_{key}",
     )  # fmt: skip
     if answer is None:
-        st.caption(_("Choose an answer. Then a check runs and shows the result."))
+        st.caption(_("Choose an answer. If it is right, a check shows both sides in numbers."))
     elif answer == mistake.right:
         st.session_state[f"right_{key}"] = True
         st.success(text["why"], icon=":material/check:")
         st.latex(text["put_right"])
     else:
-        st.error(_("No. Look at the error of the statement below, and try again."), icon=":material/close:")
-if answer is not None:
+        st.error(_("No. Look at it in the lab below, and try again."), icon=":material/close:")
+    helps = menu.info(lab.LABS[key])
+    st.page_link(helps.path, label=_("The lab that shows it: {}").format(_(helps.title)), icon=helps.icon)
+if answer == mistake.right:
     with st.spinner(_("The check runs, in double precision ...")):
         claimed, (name, residual, tolerance) = lab.settled(key)
     left, right = st.columns(2, gap="medium")
     left.metric(_("Error of the statement ({})").format(_(mistake.unit)), f"{claimed:.4g}", border=True)
-    right.metric(_("Error after the correction"), f"{abs(residual):.1e}", border=True)
+    right.metric(_("Error after the correction"), f"{abs(residual):.1e}" if residual else "0", border=True)
     st.caption(_("Check: {} (tolerance {:g})").format(name, tolerance))
     if key in lab.FIGURES:
         st.plotly_chart(lab.FIGURES[key](), key=f"figure_{key}", config={"displayModeBar": False})
@@ -50,12 +56,18 @@ template.end(
         _("A check that cannot fail proves nothing. The left number shows that this check can fail."),
     ],
     tries=[
-        _("For every mistake, say what happens in a training run that uses it. Which mistakes would nobody notice?"),
-        _(
-            "The known failure, posterior collapse: **MSE + KL**. How large may β be before the model keeps no "
-            "direction of the data?"
+        Try(
+            _("For every mistake, say what happens in a training run that uses it. Which mistakes would nobody notice?")
         ),
-        _("Run `python -m aevae check` and find these eight among all identities."),
+        Try(_("Run `python -m aevae check` and find these eight among all identities.")),
+        Try(
+            _(
+                "**MSE + KL** lets the posterior collapse. How large may β be before the model keeps no direction of "
+                "the data?"
+            ),
+            {"mistake": "mean"},
+            breaks=True,
+        ),
     ],
     more=_(
         "A *check* compares both sides of an identity on a small example in double precision. Their difference is the "

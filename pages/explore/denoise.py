@@ -4,33 +4,71 @@ import streamlit as st
 
 from aevae import figures
 from aevae.ui.denoise import denoise_view
-from aevae.ui.digit.picker import pick_digit
+from aevae.ui.digit.picker import GOOD_DIGITS, pick_digit
 from aevae.ui.frame import layout
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, opening, run_picker
+from aevae.ui.shared.run_picker import DIGIT, LEVEL, NOISE
+
+FIRST_DIGIT = GOOD_DIGITS[7]  # of its noisy image the denoising AE makes a 7, and the VAE something else
 
 
 def cards(runs: list, clean, name: str, noisy, walks: dict, times: int) -> None:
     """The clean digit, the noisy one and the output of each model, drawn by the server."""
     with st.container(horizontal=True, gap="small"):
         denoise_view.card(_("clean"), clean, name, _("Clean"))
-        denoise_view.card(_("noisy"), noisy, denoise_view.errors_text(*denoise_view.errors(clean, noisy)), _("Noisy"))
+        denoise_view.card(_("noisy"), noisy, denoise_view.error_text(denoise_view.error(clean, noisy)), _("Noisy"))
         for run in runs:
             cleaned = walks[run.name][times]
-            note = denoise_view.errors_text(*denoise_view.errors(clean, cleaned))
+            note = denoise_view.error_text(denoise_view.error(clean, cleaned))
             denoise_view.card(labels[run.name], cleaned, note, _("Output of {}").format(labels[run.name]))
 
 
+def things_to_try() -> list[Try]:
+    """Things to try; each sets up the noise."""
+    start = {NOISE: "gaussian", LEVEL: 0.5, denoise_view.TIMES: 1, denoise_view.LAYER: None}
+    return [
+        Try(
+            _("This is the noise that the denoising AE was trained on. Choose the other three kinds: for which of them "
+              "is it still the best?"),
+            start | {DIGIT: FIRST_DIGIT},
+        ),
+        Try(
+            _("Raise the level until you cannot read the digit. Can a model restore it? Press ↻ for new noise: do you "
+              "get the same digit?"),
+            start | {LEVEL: 0.7, DIGIT: GOOD_DIGITS[3]},
+        ),
+        Try(
+            _("There is no noise here, but each model is applied ten times. Which digits stay the same, which turn "
+              "into others?"),
+            start | {LEVEL: 0.0, denoise_view.TIMES: denoise_view.MAX_TIMES, DIGIT: GOOD_DIGITS[8]},
+        ),
+        Try(
+            _("Erase the upper stroke of this 7 with black ink. Does a model restore it?"),
+            start | {LEVEL: 0.0, DIGIT: FIRST_DIGIT},
+        ),
+        Try(
+            _("A black square hides a fifth of the image. No model fills it in, because none was trained on squares."),
+            start | {NOISE: "block", LEVEL: denoise_view.FITTING_LEVELS["block"], DIGIT: GOOD_DIGITS[3]},
+            breaks=True,
+        ),
+    ]  # fmt: skip
+
+
 layout.page()
-controls, view = st.columns([3, 5], gap="large")
-with controls:
-    names = run_picker.pick_models(default=denoise_view.first_choice(cached.finished()))
-    runs = opening.open_runs(names)
+view, below = st.container(), st.container()
+with below:
+    digits, chooser = st.container(), st.container()
+    with chooser.expander(_("Choose the models"), icon=":material/tune:", key="denoise_models"):
+        names = run_picker.pick_models(default=denoise_view.first_choice(cached.finished()))
+        runs = opening.open_runs(names)
     dataset = opening.common_set(runs)
     trouble = component.trouble([run.info for run in runs], has_server_version=True)
     corruption = denoise_view.pick_noise(seen=trouble is not None)
-    clean, label, _number = pick_digit(default=1, dataset=dataset, models=())  # one that is about as hard as the others
+    with digits:
+        clean, label, _number = pick_digit(default=FIRST_DIGIT, dataset=dataset, models=())
 
 labels = {run.name: run_picker.label_of(run.name) for run in runs}
 name = _("your image") if label is None else _("a {}").format(cached.dataset(dataset).classes[label])
@@ -44,10 +82,9 @@ with view:
         denoise_view.show_live(runs, clean, name, corruption)
     st.caption(
         _(
-            "Difference to the clean image. SSE: squared error / image, smaller is better. PSNR: the same in "
-            "decibels, larger is better; ∞ means an exact copy. For comparison, an all-black image has SSE {:.1f} and "
-            "PSNR {} dB here."
-        ).format(*denoise_view.errors_shown(*denoise_view.errors(clean, clean * 0)))
+            "Squared error: the squared difference to the clean image, summed over all pixels; smaller is better. For "
+            "comparison, a black image has {:.1f} here."
+        ).format(denoise_view.error(clean, clean * 0))
     )
     for note in dict.fromkeys(filter(None, (run_picker.seen_note(run, dataset) for run in runs))):
         st.caption(note)
@@ -79,9 +116,9 @@ st.caption(
     )
 )
 for run in runs:
-    moved = [denoise_view.errors(clean, image)[0] for image in walks[run.name]]
+    moved = [denoise_view.error(clean, image) for image in walks[run.name]]
     st.markdown(
-        _("**{}** · SSE {:.1f} noisy, {:.1f} after one, {:.1f} after {}").format(
+        _("**{}** · squared error {:.1f} noisy, {:.1f} after one, {:.1f} after {}").format(
             labels[run.name], moved[0], moved[1], moved[-1], denoise_view.MAX_TIMES
         )
     )
@@ -101,25 +138,13 @@ layout.explain(
         "input was. Above the line, the output is worse than the input. At level 0 every model loses a little: that "
         "is the price of a short code. The denoising model loses more at level 0 than at a medium level of its own "
         "noise: it was never trained on a clean digit.\n\n"
+        "**Why does the VAE draw another digit?** It never saw noise either. Its encoder answers a strange image with "
+        "a code near 0, the centre of the prior: with Gaussian noise of 0.5 the codes of the shipped VAEs shrink by a "
+        "third or more, those of the plain autoencoder hardly. Near 0 the decoder draws a blurred mixture of digits. "
+        "So many noisy digits get nearly the same answer, and the VAE's curve becomes flat. With two numbers nearly "
+        "all noisy digits get the same blurred answer.\n\n"
         "Apply the denoising model again and again: one or two steps remove the noise. Then the digit changes: "
-        "strokes become sharper, some break, and an 8 may become a 6. From strong noise a plain autoencoder makes "
-        "pieces of strokes, and a VAE makes a blurred digit, often the wrong one."
+        "strokes become sharper, some break, and an 8 may become a 6."
     ),
 )
-layout.try_this(
-    [
-        _(
-            "Choose the noise that the denoising model was trained on, then the other three. For which noise is it "
-            "still the best?"
-        ),
-        _(
-            "Raise the level until you cannot read the digit. Can the model restore it? Take another seed: do you get "
-            "the same digit?"
-        ),
-        _("Set the level to 0 and apply a model ten times. Which digits stay the same, which turn into others?"),
-        _(
-            "Set the level to 0 and erase the upper stroke of a 7 with black ink. Which model restores it? Add a white "
-            "stroke to a 1."
-        ),
-    ]
-)
+layout.try_this(things_to_try())

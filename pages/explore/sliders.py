@@ -3,50 +3,50 @@
 import numpy as np
 import streamlit as st
 
+from aevae.latent.sampling import prior
 from aevae.ui.digit import canvas, picker
 from aevae.ui.frame import layout
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, markdown, redraw, run_picker
+from aevae.ui.shared.run_picker import DIGIT
 from aevae.ui.sliders import latent_code, live_view, server_view
 
-MAX_UNSCROLLED_SLIDERS = 8  # sliders of the server's version that fit beside the image; more of them scroll there
 GRID_SIDE, MAX_STRIPS = 15, 16  # images a side; rows
+FIRST_DIGIT = picker.GOOD_DIGITS[3]
 
 
 @redraw.fragment
 def bench(space: latent_code.LatentSpace, beside: list[str]) -> None:
-    """Everything below the choice of the model."""
-    names = [space.name, *beside]
-    trouble = component.trouble(names, has_server_version=True)
-    walks = picker.draws() and space.latent_dim > 1 and not trouble  # the code of what is drawn, seen beside the board
-    board, walk = st.columns(2, gap="medium") if walks else (st.container(), None)
-    with board, st.expander(_("Choose a start image"), icon=":material/grid_view:", key="choose"):
-        image, label, _number = picker.pick_digit(dataset=space.dataset, models=names)  # the others depend on it
+    """The decoded image beside the plane, and below them the digit, the sliders and the options."""
+    trouble = component.trouble([space.name, *beside], has_server_version=True)
+    top, digits = st.container(), st.container()
+    with digits:
+        image, label, _number = picker.pick_digit(default=FIRST_DIGIT, dataset=space.dataset, models=[space.name])
     latent_code.settle(space)
-    if walk:
-        with walk:
-            live_view.plane(space, image, label, beside)
-    latent_code.start_buttons(space)
     z = latent_code.current_code(space)
     if trouble:
-        st.caption(trouble)
-        server_sliders(space, z, beside)
+        with top:
+            st.caption(trouble)
+            server_sliders(space, z, beside)
     else:
         live_view.sliders(space, z, beside)
-    latent_code.code_field(space)
-    run_picker.caption_seen(cached.run(space.name).info, space.dataset)
-    if walk:
-        return
-    st.header(_("A plane of the latent space"), anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        live_view.pick_size(space)
+        latent_code.start_buttons(space)
     if space.latent_dim < 2:
         st.caption(_("This code has a single dimension, so there is no plane to show."))
     elif trouble:
         plane(space, z)
     else:
-        live_view.plane(space, image, label, beside)
+        live_view.plane(space, image, label, beside, top)
     if trouble:
         strips(space, z)
+    with st.expander(_("Code and seed"), icon=":material/data_array:", key="code"):
+        latent_code.code_field(space)
+        latent_code.seed_field(space)
+    run_picker.caption_seen(cached.run(space.name).info, space.dataset)
 
 
 # -- the server's version: decoded when the hand lets go --------------------------------------------------------------
@@ -55,10 +55,16 @@ def bench(space: latent_code.LatentSpace, beside: list[str]) -> None:
 def server_sliders(space: latent_code.LatentSpace, z: np.ndarray, beside: list[str]) -> None:
     """The image of every model, and the sliders."""
     left, right = st.columns([2, 3], gap="large")
+    shown = latent_code.decode_view(cached.run(space.name), z)
     with left:
         for name in [space.name, *beside]:
-            image = latent_code.decode_view(cached.run(name), z)
-            image_sheets.show(image[None], scale=6 if beside else 12, alt=_("The image that the model decodes from z"))
+            run = cached.run(name)
+            image = shown if name == space.name else cached.applied(run, "reconstruct", shown[None, None])[0, 0]
+            image_sheets.show(
+                image[None],
+                scale=6 if beside else 12,
+                alt=_("Image by {model}").format(model=run_picker.label_of(name)),
+            )
             if beside:
                 st.caption(run_picker.label_of(name))
         st.caption(latent_code.norm_note(z, space))
@@ -68,12 +74,9 @@ def server_sliders(space: latent_code.LatentSpace, z: np.ndarray, beside: list[s
 
 def show_sliders(space: latent_code.LatentSpace, z: np.ndarray) -> None:
     """A slider for each active dimension; dead ones are folded below."""
-    with st.container(
-        height=365 if len(space.alive) > MAX_UNSCROLLED_SLIDERS else "content", border=False, key="server_sliders"
-    ):
-        latent_code.sliders(space.alive, z, space)
-        if not space.alive:
-            st.info(_("No dimension of this code carries information: the decoder ignores the code."))
+    latent_code.sliders(space.alive, z, space)
+    if not space.alive:
+        st.info(_("No dimension of this code carries information: the decoder ignores the code."))
     if space.dead:
         text = _("{} dead dimensions: the image hardly changes with them").format(len(space.dead))
         folded = st.expander(text, key="dead", on_change="rerun")
@@ -84,14 +87,9 @@ def show_sliders(space: latent_code.LatentSpace, z: np.ndarray) -> None:
 
 def plane(space: latent_code.LatentSpace, z: np.ndarray) -> None:
     """Two dimensions at once: decoded images over the plane, and the test codes in it."""
-    order = space.order.tolist()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        x = latent_code.choose_dim(_("Across"), order, latent_code.DIM_X)
-        y = latent_code.choose_dim(_("Up"), [order[1], order[0], *order[2:]], latent_code.DIM_Y)
+        x, y = latent_code.choose_dims(space)
         by_prior = bool(space.prior) and live_view.choose_grid_lines()
-    if x == y:
-        st.info(_("Choose two different dimensions."))
-        return
     dims, here = (x, y), (float(z[x]), float(z[y]))
     left, right = st.columns(2, gap="large")
     with left:
@@ -144,10 +142,45 @@ def strips(space: latent_code.LatentSpace, z: np.ndarray) -> None:
     )  # fmt: skip
 
 
+def things_to_try() -> list[Try]:
+    """Four things to try; each sets up the model and the digit."""
+    shipped, runs = live_view.shipped_vaes(), cached.finished()
+    small = {run_picker.MODEL: live_view.first_choice() or runs[0].name, latent_code.CODE: ""}
+    large = {run_picker.MODEL: shipped[max(shipped)]} if shipped else small
+    plain = [run for run in runs if run.family == "ae"]
+    wide = max(plain, key=lambda run: run.latent_dim, default=None)
+    far = {}
+    if wide:
+        sample = latent_code.format_code(prior(1, wide.latent_dim, 1)[0])
+        far = {run_picker.MODEL: wide.name, latent_code.CODE: sample, latent_code.DRAW: 1}
+    return [
+        Try(
+            _("Move slowly over the plane from the 3s to the 8s. What does the model show between two classes?"),
+            small | {DIGIT: FIRST_DIGIT, live_view.PLANE: "dims", live_view.BEHIND: "codes"},
+        ),
+        Try(
+            _("The plane as the decoder sees it: which digits have much room, which have little?"),
+            small | {live_view.PLANE: "dims", live_view.BEHIND: "pictures"},
+        ),
+        Try(
+            _("With more numbers, move the strongest dimension of a 7 from end to end. Does it change one thing?"),
+            large | {DIGIT: picker.GOOD_DIGITS[7], live_view.PLANE: "dims"},
+        ),
+        Try(
+            _("Press **Random sample** ten times with an AE, then with a VAE. Only one of them was trained so that "
+              "samples of N(0, I) lie among the codes of digits."),
+            far,
+            breaks=True,
+        ),
+    ]  # fmt: skip
+
+
 layout.page()
-model, others = st.columns(2)
+stage = st.container()
+with st.expander(_("Choose the model"), icon=":material/tune:", key="choose_model"):
+    model, others = st.columns(2)
 with model:
-    name = run_picker.pick_model()
+    name = run_picker.pick_model(default=live_view.first_choice())
 try:
     opened = latent_code.open_latent_space(name)
 except ValueError as problem:
@@ -167,7 +200,8 @@ if cached.run(name).info.traits["latent"] == "discrete":
     st.stop()
 with others:
     compared = live_view.pick_beside(opened)
-bench(opened, compared)
+with stage:
+    bench(opened, compared)
 layout.explain(
     _("What a code is, and why some dimensions do nothing"),
     _(
@@ -184,18 +218,4 @@ layout.explain(
         "covariance of the test codes instead. This Gaussian is our guess and not part of the model."
     ),
 )
-layout.try_this(
-    [
-        _(
-            "Choose a 7 as the start image and move the strongest dimension from end to end. Does one dimension "
-            "change one thing?"
-        ),
-        _("Press **Random sample** ten times with a VAE, then with an AE. Which of them shows digits, and why?"),
-        _(
-            "Choose the plane through three digits and draw a path from one to the next. Where is the path far from "
-            "all codes?"
-        ),
-        _("With a two-dimensional code, move slowly between two classes. What does the model show there?"),
-    ],
-    _("Four things to try"),
-)
+layout.try_this(things_to_try(), _("Four things to try"))

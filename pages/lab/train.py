@@ -58,7 +58,7 @@ with place.start:
 if place.picture:
     with place.picture:
         if configs:
-            st.markdown(f"**{_('Before training: random codes, and the mean image as every reconstruction')}**")
+            st.markdown(f"**{_('Before training: one blurred image for all digits')}**")
             run_panel.untrained(configs[0])
         sweep.panel()
 jobs.pressed()  # of a form that offers no training, a press has nothing to begin

@@ -8,6 +8,7 @@ import streamlit as st
 
 from aevae.metrics.bound import NUM_SAMPLES
 from aevae.ui.digit import picker
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.labs import elbo as lab
 from aevae.ui.labs import template
@@ -15,15 +16,17 @@ from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets
 
 template.begin(__doc__)
-left, right = st.columns([2, 5], gap="medium")
-with left:
+figure, controls = st.container(), st.container()
+with controls:
+    x, label, number = picker.pick_digit(default=picker.GOOD_DIGITS[3], models=())
     name = lab.choose()
-    x, label, number = picker.pick_digit(default=7, models=())
-with right, st.spinner(_("Opening the model")):
+with figure, st.spinner(_("Opening the model")):
     if problem := component.trouble([name], has_server_version=True):
         st.caption(problem)
         decoded = cached.applied(cached.run(name), "reconstruct", x[None])
-        image_sheets.show(decoded, 1, scale=6, alt=_("The digit, decoded from its mean"))
+        image_sheets.show(
+            np.concatenate([x[None], decoded]), 2, scale=6, alt=_("The digit, and the image decoded from its mean")
+        )
     else:
         lab.posterior(name, x)
 lab.divergence()
@@ -46,12 +49,25 @@ template.end(
         ),
     ],
     tries=[
-        _("Drag q to the middle of the plane: the KL is near its minimum, and the digit is lost."),
-        _(
-            "The known failure: shrink σ to × 0.01, as a plain AE does. There is almost no noise, but the image is "
-            "hardly better, and the KL grows without limit."
+        Try(
+            _("Drag q to the middle of the plane: the KL is near its minimum, and the digit is lost."),
+            lab.to_the_middle(name, x),
         ),
-        _("Set p = N(0, 0.01²) and move μ to 0.08. With N(0, 1) this costs almost nothing, here more than 30 nats."),
+        Try(
+            _(
+                "Shrink σ to × 0.01, as a plain AE does. There is almost no noise, but the image is hardly better, and "
+                "the KL grows without limit."
+            ),
+            {"q_a": 0.0, "q_b": 0.0, "q_spread": 0.01},
+            breaks=True,
+        ),
+        Try(
+            _(
+                "Set p = N(0, 0.01²) and move μ to 0.08. With N(0, 1) this costs almost nothing, here more than 30 "
+                "nats."
+            ),
+            {"target": "narrow", "m_narrow": 0.08, "s_narrow": 0.01},
+        ),
     ],
     formula=r"\begin{aligned}\log p(x)\ge\mathrm{ELBO}&=\mathbb E_q\log p(x|z)-\mathrm{KL}(q(z|x)\Vert p(z))\\"
     r"&=\log p(x)-\mathrm{KL}(q(z|x)\Vert p(z|x))\\&=\mathbb E_q\log p(x,z)+H(q)\end{aligned}",

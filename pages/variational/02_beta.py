@@ -1,4 +1,4 @@
-"""β: What does a larger weight on the KL improve, and what does it cost?
+"""β-VAE: What does a larger weight on the KL improve, and what does it cost?
 
 icon: exposure
 """
@@ -6,15 +6,16 @@ icon: exposure
 import streamlit as st
 
 from aevae.ui.digit import picker
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.labs import beta as lab
 from aevae.ui.labs import template
 
 template.begin(__doc__)
-left, right = st.columns([2, 5], gap="medium")
-with left:
-    x, label, number = picker.pick_digit(default=7, models=())
-with right, st.spinner(_("Opening seven models")):
+figure, controls = st.container(), st.container()
+with controls:
+    x, label, number = picker.pick_digit(default=picker.GOOD_DIGITS[3], models=())
+with figure, st.spinner(_("Opening seven models")):
     now = lab.drawn(x)
 st.header(_("Rate and distortion"), anchor=False)
 lab.rates(now)
@@ -24,21 +25,22 @@ template.end(
     notice=[
         _("From left to right, each row changes one dimension of the code; the bar is the KL of this dimension."),
         _("As β rises, dimensions switch off one by one: their rows stop changing, and the digit becomes blurred."),
-        _(
-            "The curve bends: the first nats of code save many nats of distortion, the last ones hardly any. Its "
-            "slope is −β."
-        ),
+        _("The curve bends: the first nats of code improve the image a lot, the last ones hardly. Its slope is −β."),
     ],
     tries=[
-        _(
-            "The known failure: go to β = 16. All digits become one image, and their code says almost nothing "
-            "(posterior collapse)."
+        Try(
+            _("Go to β = 16. All digits become one image, and their code says almost nothing (posterior collapse)."),
+            {"beta_at": 6},
+            breaks=True,
         ),
-        _(
-            "Go to β = 0.1. The image is at its sharpest, but the ELBO is worse than at 1, because the code costs "
-            "many nats."
+        Try(
+            _(
+                "Go to β = 0.1. The image is at its sharpest, but the ELBO is worse than at 1, because the code costs "
+                "many nats."
+            ),
+            {"beta_at": 0},
         ),
-        _("Find the smallest β at which one of the rows no longer moves. How long is its bar?"),
+        Try(_("Find the smallest β at which one of the rows no longer moves. How long is its bar?"), {"beta_at": 3}),
     ],
     formula=r"\begin{gathered}\min\ \mathbb E_q[-\log p(x|z)]+\beta\,\mathrm{KL}(q(z|x)\Vert p(z))\\"
     r"\frac{\mathrm d\,\text{recon}}{\mathrm d\,\mathrm{KL}}=-\beta\end{gathered}",

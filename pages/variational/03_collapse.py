@@ -8,20 +8,21 @@ import streamlit as st
 
 from aevae.metrics.units import THRESHOLD
 from aevae.ui.digit import picker
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.labs import collapse as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import address
 
 template.begin(__doc__)
-chosen = address.pick(
-    st.segmented_control, _("Remedy"), list(lab.COLOURS), default="plain", required=True, key="remedy",
-    format_func=lab.titles().get, wrap=True,
-)  # fmt: skip
-left, right = st.columns([2, 5], gap="medium")
-with left:
-    x, _label, _number = picker.pick_digit(default=7, models=())
-with right, st.spinner(_("Opening five models")):
+figure, controls = st.container(), st.container()
+with controls:
+    chosen = address.pick(
+        st.segmented_control, _("Remedy"), list(lab.COLOURS), default="skips", required=True, key="remedy",
+        format_func=lab.titles().get, wrap=True,
+    )  # fmt: skip
+    x, _label, _number = picker.pick_digit(default=picker.GOOD_DIGITS[3], models=())
+with figure, st.spinner(_("Opening five models")):
     lab.drawn(chosen, x)
 what = address.pick(
     st.segmented_control, _(
@@ -58,14 +59,24 @@ template.end(
         ),
     ],
     tries=[
-        _("The known failure: choose **no remedy**, move the slider, change the digit. Does any image change?"),
-        _(
-            "Choose **cyclic annealing**: the second cycle activates seven dimensions, and the full weight switches "
-            "all but one of them off."
+        Try(
+            _(
+                "Choose **cyclic annealing**: the second cycle activates seven dimensions, and the full weight "
+                "switches all but one of them off."
+            ),
+            {"remedy": "cyclic", "over": "active"},
         ),
-        _(
-            "Compare reconstruction and KL of **free bits** and **skips**: which of them only pays for its code, and "
-            "which also uses it?"
+        Try(
+            _(
+                "Compare reconstruction and KL of **free bits** and **skips**: which of them only pays for its code, "
+                "and which also uses it?"
+            ),
+            {"remedy": "free_bits", "over": "recon"},
+        ),
+        Try(
+            _("Choose **no remedy**, move the slider, change the digit. Does any image change?"),
+            {"remedy": "plain", "drawn_from": 100},
+            breaks=True,
         ),
     ],
     formula=r"\begin{gathered}\mathrm{KL}(q(z|x)\Vert p(z))=0\ \text{for all }x\\"

@@ -9,6 +9,7 @@ import streamlit as st
 
 from aevae.latent import linear_vae
 from aevae.ui.digit import picker
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.labs import likelihoods as lab
 from aevae.ui.labs import template
@@ -26,18 +27,18 @@ FORMULAS = {
 
 template.begin(__doc__)
 titles = lab.titles()
-left, right = st.columns([2, 5], gap="medium")
-with left:
+figure, controls = st.container(), st.container()
+with controls:
     chosen = address.pick(
-        st.selectbox, _("Likelihood"), ["all", *titles], key="likelihood",
-        format_func=lambda name: titles.get(name, _("all five")),
+        st.segmented_control, _("Likelihood"), [*titles, "all"], default="bernoulli", required=True, key="likelihood",
+        format_func=lambda name: titles.get(name, _("all five")), wrap=True,
     )  # fmt: skip
-    x, _label, _number = picker.pick_digit(default=7, models=())
-with right, st.spinner(_("Opening five decoders")):
+    x, _label, _number = picker.pick_digit(default=picker.GOOD_DIGITS[3], models=())
+with figure, st.spinner(_("Opening five decoders")):
     z = lab.code(x)
     lab.rows(x, z, chosen)
 sigma = lab.show_hidden_beta()
-name = "gaussian" if chosen == "all" else chosen
+name = "bernoulli" if chosen == "all" else chosen
 numbers, s2, found = lab.numbers_of(name, x, z), sigma**2, cached.principal(lab.NUM_DIRECTIONS)
 text = _("This digit, {}: **{:.1f}** nats, squared error {:.2f}.").format(
     titles[name], numbers["nats"], numbers["error"]
@@ -57,15 +58,27 @@ template.end(
         ),
     ],
     tries=[
-        _("Change a dimension of the code: all five means turn into another digit together. For which decoder do the "
-          "nats rise fastest?"),
-        _(
-            "Choose the Gaussian with σ² = 1/2, which is plain squared error: how noisy are digits in this model? "
-            "Then choose the learnt σ: the same squared error, and hundreds of nats better."
+        Try(
+            _(
+                "Show all five and change a dimension of the code: all means turn into another digit together. For "
+                "which decoder do the nats rise fastest?"
+            ),
+            {"likelihood": "all", "step0": 3.0},
         ),
-        _(
-            "The known failure: move **The β in σ** to its end, MSE per pixel + KL. Every direction costs more than "
-            "it explains, and all digits become one."
+        Try(
+            _(
+                "Choose the Gaussian with σ² = 1/2, which is plain squared error: how noisy are digits in this model? "
+                "Then choose the learnt σ: the same squared error, and hundreds of nats better."
+            ),
+            {"likelihood": "gaussian", "step0": 0.0},
+        ),
+        Try(
+            _(
+                "Move **The β in σ** to its end, MSE per pixel + KL. Every direction costs more than it explains, and "
+                "all digits become one."
+            ),
+            {"sigma_at": len(lab.SIGMAS) - 1},
+            breaks=True,
         ),
     ],
     formula=r"\begin{gathered}" + FORMULAS[name] + r"\\\tfrac{1}{2\sigma^2}\,\mathrm{SSE}+\mathrm{KL}\ \propto\ "

@@ -8,6 +8,7 @@ import streamlit as st
 
 from aevae.metrics import class_densities as densities
 from aevae.ui.digit import picker
+from aevae.ui.frame.tries import Try
 from aevae.ui.i18n import _
 from aevae.ui.labs import classifier as lab
 from aevae.ui.labs import template
@@ -18,16 +19,16 @@ kinds = {
     "digit": _("as it is"), "turned": _("rotated by 90°"), "negative": _("negative"), "two": _("two digits at once"),
     "stripes": _("stripes"), "noise": _("noise"), "black": _("black"),
 }  # fmt: skip
-kind = address.pick(
-    st.pills, _("Image"), list(kinds), default="digit", required=True, key="picture_kind",
-    format_func=kinds.get, wrap=True,
-)  # fmt: skip
 images, _labels = cached.shown_digits()
-left, right = st.columns([2, 5], gap="medium")
-with left:
-    picked, _label, number = picker.pick_digit(default=7, models=())
+figure, controls = st.container(), st.container()
+with controls:
+    kind = address.pick(
+        st.pills, _("Image"), list(kinds), default="digit", required=True, key="picture_kind",
+        format_func=kinds.get, wrap=True,
+    )  # fmt: skip
+    picked, _label, number = picker.pick_digit(default=picker.GOOD_DIGITS[4], models=())
 x = densities.strange(kind, picked, images[((number or 0) + 1) % len(images)])
-with right, st.spinner(_("Computing ten densities of 1,000 digits")):
+with figure, st.spinner(_("Computing ten densities of 1,000 digits")):
     measured = lab.judged()
     draws = lab.bars(x, measured)
 net = lab.nets()[0]
@@ -46,14 +47,26 @@ template.end(
         ),
     ],
     tries=[
-        _("Choose **negative**, then **rotated by 90°**: which model is sure, and which shows that it does not know?"),
-        _(
-            "The known failure: **black** has a higher density than real digits. A high likelihood does not mean that "
-            "an image is usual."
+        Try(
+            _(
+                "Choose **negative**, then **rotated by 90°**: which model is sure, and which shows that it does not "
+                "know?"
+            ),
+            {"picture_kind": "negative"},
         ),
-        _(
-            "**Draw** a 4 and close it slowly into a 9. When do the bars cross, and when does the classifier change "
-            "its answer?"
+        Try(
+            _(
+                "**Draw** a 4 and close it slowly into a 9. When do the bars cross, and when does the classifier "
+                "change its answer?"
+            )
+        ),
+        Try(
+            _(
+                "Choose **black**: it has a higher density than real digits. A high likelihood does not mean that an "
+                "image is typical."
+            ),
+            {"picture_kind": "black"},
+            breaks=True,
         ),
     ],
     formula=r"\begin{gathered}\hat c=\arg\max_c\,[\log p(x|c)+\log p(c)]\\"

@@ -14,7 +14,6 @@ from aevae.figures import latent_bars, tradeoff
 from aevae.figures.compare import trade_off
 from aevae.figures.static import safe, to_csv, to_svg
 from aevae.reporting import comparison, report
-from aevae.reporting.comparison import describe
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
@@ -75,7 +74,7 @@ def rate_and_distortion(found: Sequence[RunInfo], chosen: Sequence[str], dataset
         st.segmented_control, _(
             "Vertical axis"
         ), ["recon", "sse"], default="recon", required=True, key="compare_upwards",
-        format_func=lambda name: {"recon": _("reconstruction (nats)"), "sse": _("squared error")}[name],
+        format_func=lambda name: {"recon": _("reconstruction error (nats)"), "sse": _("squared error")}[name],
     )  # fmt: skip
     labels = run_picker.run_labels(cached.runs())
     rated = [run for run in found if {"kl", term} <= set(comparison.numbers_of(run, dataset))]
@@ -92,8 +91,8 @@ def rate_and_distortion(found: Sequence[RunInfo], chosen: Sequence[str], dataset
     alike = [run for run in rated if term == "sse" or comparison.likelihood(run) == kind]
     bound = _gaussian(dataset) if term == "sse" else None
     figure = cached.figure(
-        trade_off, report.points(alike, labels, dataset, term, chosen), comparison.column_head(describe(term)),
-        comparison.column_head(describe("kl")), elbo=term == "recon", bound=bound,
+        trade_off, report.points(alike, labels, dataset, term, chosen), comparison.axis_title(term),
+        comparison.axis_title("kl"), elbo=term == "recon", bound=bound,
         bound_name=_("best possible for a Gaussian with the covariance of the images"),
         hull_name=_("best of these runs"), others_name=_("other runs in the table"),
     )  # fmt: skip
@@ -101,10 +100,9 @@ def rate_and_distortion(found: Sequence[RunInfo], chosen: Sequence[str], dataset
     if term == "recon":
         st.caption(
             _(
-                "The ELBO is the same along a dotted line; lower left is better. Dashed: the best trade-off that "
-                "these runs reach (their lower hull). The slope of the dashed line says how many nats of distortion "
-                "one more nat of rate saves. A model that was trained with weight β on the KL should lie where this "
-                "number is β."
+                "Lower left is better: the ELBO is the same along a dotted line. Dashed: the best trade-off that these "
+                "models reach. Its slope is how much reconstruction improves per extra nat of code. A β-VAE settles "
+                "where the slope equals β."
             )
         )
     else:

@@ -1,7 +1,6 @@
 """Parts of the Denoise page: the choice of noise, the live view, images with their errors, cached error curves."""
 
 import base64
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import streamlit as st
 from aevae import datasets
 from aevae.figures.palette import family_colour
 from aevae.metrics.denoising import apply_again, corrupt_images, draws, error_by_level, lay_over
-from aevae.metrics.reconstruction import psnr, sse
+from aevae.metrics.reconstruction import sse
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _
 from aevae.ui.live import component
@@ -20,6 +19,9 @@ from aevae.ui.shared.message import SEQUENCE_NUMBER, AnyOf, Integer, Null, Numbe
 from aevae.ui.shared.run_picker import DIGIT, LEVEL, NOISE, SEED
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))
+# Kind of noise -> level at which a reader can just read most digits: strong noise, but not another image.
+FITTING_LEVELS = {"gaussian": 0.5, "masking": 0.5, "salt_and_pepper": 0.3, "block": 0.2}
+FIRST_KIND = "gaussian"
 NUM_CURVE_IMAGES = 200  # test digits behind a point of the curve
 DISPLAY_PIXELS = 112  # pixels on the screen: four for each of the image's
 MAX_TIMES = 10  # applications
@@ -77,12 +79,19 @@ def pick_noise(seen: bool = True) -> Corruption:
         if not seen:
             st.html(f"<style>.st-key-{UNSEEN} {{ display: none; }}</style>")
         kind = address.pick(
-            st.pills, _("Noise"), list(titles), default="gaussian", required=True, format_func=titles.get, key=NOISE,
-            wrap=True,
+            st.pills, _("Noise"), list(titles), default=FIRST_KIND, required=True, format_func=titles.get, key=NOISE,
+            wrap=True, on_change=_kind_chosen,
         )  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="bottom"):
             level = st.slider(
-                _("Noise level"), 0.0, 1.0, 0.5, 0.01, key=LEVEL, help=noise_help()[kind], bind="query-params"
+                _("Noise level"),
+                0.0,
+                1.0,
+                FITTING_LEVELS[FIRST_KIND],
+                0.01,
+                key=LEVEL,
+                help=noise_help()[kind],
+                bind="query-params",
             )
             seed = url_values.field(
                 st.number_input, _("Seed"), 0, MAX_SEED, 0, key=SEED, width=110,
@@ -98,6 +107,11 @@ def pick_noise(seen: bool = True) -> Corruption:
     return Corruption(kind, float(level), int(seed), int(times), layer)
 
 
+def _kind_chosen() -> None:
+    """Set the level that fits the chosen kind (a callback)."""
+    st.session_state[LEVEL] = FITTING_LEVELS[st.session_state[NOISE]]
+
+
 # -- the live view ---------------------------------------------------------------------------------------------------
 
 
@@ -110,7 +124,9 @@ def show_live(runs: Sequence, clean: np.ndarray, name: str, corruption: Corrupti
     families = {run.name: run.info.family for run in runs}
     labels = {run.name: run_picker.label_of(run.name) for run in runs}
     spec = {
-        "kinds": [{"id": kind, "title": titles[kind], "help": helps[kind]} for kind in titles],
+        "kinds": [
+            {"id": kind, "title": titles[kind], "help": helps[kind], "level": FITTING_LEVELS[kind]} for kind in titles
+        ],
         "kind": corruption.kind,
         "level": corruption.level,
         "seed": corruption.seed,
@@ -135,7 +151,7 @@ def show_live(runs: Sequence, clean: np.ndarray, name: str, corruption: Corrupti
     if corruption.layer is not None:
         arrays |= dict(zip(("cover", "ink"), corruption.layer.reshape(2, -1), strict=True))
     component.mount(
-        "noise", "noise_live", spec, arrays, programs=[run.info for run in runs], height=480, on_send=receive
+        "noise", "noise_live", spec, arrays, programs=[run.info for run in runs], height=425, on_send=receive
     )
 
 
@@ -145,7 +161,7 @@ def _texts() -> dict[str, str]:
         "level": _("Noise level"),
         "times": _("Times applied"),
         "seed": _("Seed"),
-        "again": _("New noise (next seed)"),
+        "again": _("New noise"),
         "clean": _("clean"),
         "own": _("your image"),
         "noisy": _("noisy"),
@@ -157,7 +173,10 @@ def _texts() -> dict[str, str]:
         "size": _("Pen"),
         "undo": _("Undo"),
         "clear": _("Clear"),
-        "errors": "SSE {sse}\nPSNR {psnr} dB",
+        "more": _("Seed and PSNR"),
+        "show_psnr": _("Show the PSNR"),
+        "error": _("squared error {sse}"),
+        "psnr": "PSNR {psnr} dB",
     }  # fmt: skip
 
 
@@ -206,19 +225,14 @@ def first_choice(runs: Sequence[RunInfo]) -> list[str]:
     return [run.name for run in (cleaner, *plain[:1], *others[:1]) if run] or [run.name for run in runs[:3]]
 
 
-def errors(clean: np.ndarray, image: np.ndarray) -> tuple[float, float]:
-    """SSE (squared error / image) and PSNR (dB) of one image (1, 28, 28) against the clean one."""
-    return float(sse(clean[None], image[None])[0]), float(psnr(clean[None], image[None])[0])
+def error(clean: np.ndarray, image: np.ndarray) -> float:
+    """Squared error of one image (1, 28, 28) against the clean one, summed over the pixels."""
+    return float(sse(clean[None], image[None])[0])
 
 
-def errors_text(squared: float, decibel: float) -> str:
-    """SSE and PSNR as the text under an image."""
-    return "SSE {:.1f}  \nPSNR {} dB".format(*errors_shown(squared, decibel))
-
-
-def errors_shown(squared: float, decibel: float) -> tuple[float, str]:
-    """SSE, and PSNR as a text: ∞ for equal images."""
-    return squared, f"{decibel:.1f}" if math.isfinite(decibel) else "∞"
+def error_text(squared: float) -> str:
+    """The squared error as the text under an image."""
+    return _("squared error {sse}").format(sse=f"{squared:.1f}")
 
 
 def walk(run, noisy: np.ndarray) -> np.ndarray:
@@ -230,10 +244,11 @@ def walk(run, noisy: np.ndarray) -> np.ndarray:
 
 
 def card(title: str, image: np.ndarray, note: str, alt: str) -> None:
-    """Draw one image (1, 28, 28) with its numbers and its name below."""
+    """Draw one image (1, 28, 28) between its name and its number."""
     with st.container(width=DISPLAY_PIXELS + 12, gap="xsmall"):
+        st.markdown(f"**{title}**")
         st.image(image_sheets.sheet(image, 1, scale=8), width=DISPLAY_PIXELS, alt=alt, output_format="PNG")
-        st.markdown(f"**{title}**  \n{note}")
+        st.caption(note)
 
 
 def input_curve(kind: str, seed: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:

@@ -62,21 +62,30 @@ class Noise extends Stage {
     const { spec } = this, { texts } = spec;
     this.kinds = element("fieldset", { class: "kinds", role: "radiogroup", "aria-label": texts.kind });
     for (const { id, title, help } of spec.kinds) {
-      const input = element("input", { type: "radio", name: "kind", value: id, onchange: () => this.set({ kind: id }) });
+      const input = element("input", { type: "radio", name: "kind", value: id, onchange: () => this.choose(id) });
       this.kinds.append(element("label", { title: help }, input, element("span", {}, title)));
     }
+    this.levels = Object.fromEntries(spec.kinds.map(({ id, level }) => [id, level])); // the last level of each kind
     this.level = this.range("level", texts.level, 0, 1, 0.01);
     this.times = this.range("times", texts.times, 1, spec.most, 1);
-    this.seed = element("input", { type: "number", min: 0, max: spec.most_seed, step: 1, "aria-label": texts.seed });
-    this.seed.onchange = () => this.reseed(this.seed.valueAsNumber);
-    const again = button("↻", () => this.reseed(this.state.seed + 1), { title: texts.again, "aria-label": texts.again });
+    const again = button(`↻ ${texts.again}`, () => this.reseed(this.state.seed + 1));
     this.meaning = element("p", { class: "meaning" });
     this.images = div("stage", this.buildBoard());
     this.cards = [];
     this.aloud = element("div", { class: "aloud", role: "status" });
-    const seed = div("seed", element("span", {}, texts.seed), element("div", {}, this.seed, again));
-    const controls = div("controls", this.kinds, this.level.field, this.times.field, seed, this.meaning);
-    this.root.append(controls, this.images, this.aloud);
+    const kinds = div("row", this.kinds, again);
+    const sliders = div("sliders", this.level.field, this.times.field);
+    this.root.append(this.images, kinds, sliders, this.meaning, this.buildTools(), this.buildMore(), this.aloud);
+  }
+
+  /** What is seldom used: the seed, and a second number for each image. */
+  buildMore() {
+    const { spec } = this, { texts } = spec;
+    this.seed = element("input", { type: "number", min: 0, max: spec.most_seed, step: 1 });
+    this.seed.onchange = () => this.reseed(this.seed.valueAsNumber);
+    this.psnr = element("input", { type: "checkbox", onchange: () => this.show() });
+    const seed = element("label", {}, texts.seed, this.seed), psnr = element("label", {}, this.psnr, texts.show_psnr);
+    return element("details", {}, element("summary", {}, texts.more), div("row", seed, psnr));
   }
 
   /** A labelled slider of `state[name]`. */
@@ -102,6 +111,15 @@ class Noise extends Stage {
     const { texts } = this.spec;
     this.canvas = imageCanvas({ tabIndex: 0, role: "application", "aria-label": texts.board, "data-finger": "tap" });
     this.ring = div("ring");
+    this.listen(this.canvas);
+    this.noisyNumbers = element("p", { class: "numbers" });
+    const name = element("figcaption", {}, texts.noisy);
+    return element("figure", {}, name, div("paper", this.canvas, this.ring), this.noisyNumbers);
+  }
+
+  /** The pen for the noisy image. */
+  buildTools() {
+    const { texts } = this.spec;
     this.size = element("input", { type: "range", min: 0.5, max: 4, step: 0.5, value: 1, "aria-label": texts.size });
     this.size.oninput = () => this.circle();
     this.inks = element("fieldset", { class: "kinds", role: "radiogroup", "aria-label": texts.ink });
@@ -111,14 +129,8 @@ class Noise extends Stage {
     }
     this.undo = button(texts.undo, () => this.back());
     this.clear = button(texts.clear, () => this.wipe());
-    this.listen(this.canvas);
-    this.noisyNumbers = element("p", { class: "numbers" });
-    const field = (title, ...inside) => div("field", element("span", {}, title), ...inside);
-    const buttons = div("buttons", this.undo, this.clear);
-    const tools = div("tools", field(texts.scribble), this.inks, field(texts.size, this.size), buttons);
-    const paper = div("paper", this.canvas, this.ring);
-    const figure = element("figure", {}, paper, this.noisyNumbers, element("figcaption", {}, texts.noisy));
-    return div("board", figure, tools);
+    const size = element("label", {}, texts.size, this.size);
+    return div("row", element("span", {}, texts.scribble), this.inks, size, this.undo, this.clear);
   }
 
   // -- strokes --------------------------------------------------------------------------------------------------------
@@ -227,8 +239,11 @@ class Noise extends Stage {
 
   // -- updates --------------------------------------------------------------------------------------------------------
 
-  set(change) {
-    Object.assign(this.state, change);
+  /** Choose a kind of noise, at its own last level. */
+  choose(kind) {
+    this.levels[this.state.kind] = this.state.level;
+    Object.assign(this.state, { kind, level: this.levels[kind] });
+    this.level.value = this.state.level;
     this.say();
     this.tell();
   }
@@ -272,34 +287,40 @@ class Noise extends Stage {
   card({ title, alt, colour }) {
     const canvas = imageCanvas({ role: "img", "aria-label": alt });
     const numbers = element("p", { class: "numbers" });
-    const name = element("figcaption", {}, title);
+    const name = element("figcaption", { title }, title);
     if (colour) name.prepend(element("i", { class: "family", style: `background: ${colour}` }));
-    return { title, canvas, numbers, figure: element("figure", {}, canvas, numbers, name) };
+    return { title, canvas, numbers, figure: element("figure", {}, name, canvas, numbers) };
   }
 
   draw() {
     const { kind, level, times } = this.state;
     layOver(corrupt(kind, level, this.clean, this.arrays[kind], this.raw), this.layer, this.noisy);
     paint(this.canvas, this.noisy);
-    this.noisyNumbers.textContent = this.numbers(this.noisy).replace("\n", " · ");
+    this.write(this.noisyNumbers, this.noisy);
     paint(this.cards[0].canvas, this.clean);
-    const results = this.programs.map((program, i) => {
+    const found = this.programs.map((program, i) => {
       const card = this.cards[i + 1];
       let image = this.noisy;
       for (let k = 0; k < times; k++) image = program.reconstruct(image);
       paint(card.canvas, image);
-      card.numbers.textContent = this.numbers(image);
-      return `${card.title}: ${card.numbers.textContent}`;
+      return this.write(card.numbers, image);
     });
+    const models = this.cards.slice(1), least = Math.min(...found);
+    models.forEach(({ numbers }, i) => numbers.classList.toggle("best", found.length > 1 && found[i] === least));
+    const results = models.map(({ title, numbers }) => `${title}: ${numbers.textContent}`);
     this.undo.disabled = !this.past.length;
     this.clear.disabled = isBlank(this.layer);
     if (this.spoken) this.aloud.textContent = results.join(". ");
     this.spoken = false;
   }
 
-  numbers(image) {
-    const { sse, psnr } = errors(this.clean, image);
-    return fill(this.spec.texts.errors, { sse: sse.toFixed(1), psnr: Number.isFinite(psnr) ? psnr.toFixed(1) : "∞" });
+  /** Write how far an image is from the clean one; returns the squared error. */
+  write(node, image) {
+    const { sse, psnr } = errors(this.clean, image), { texts } = this.spec;
+    const shown = [fill(texts.error, { sse: sse.toFixed(1) })];
+    if (this.psnr.checked) shown.push(fill(texts.psnr, { psnr: Number.isFinite(psnr) ? psnr.toFixed(1) : "∞" }));
+    node.textContent = shown.join("\n");
+    return sse;
   }
 
   stop() {

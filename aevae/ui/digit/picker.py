@@ -121,7 +121,7 @@ def _more_button(key: str) -> None:
 def _number_field(key: str, count: int, default: int) -> int:
     """The number of the chosen test image; the field is folded away, because it does not say what the image shows."""
     text = _("Number of the image among the {:,} test images. The number is part of the link.").format(count)
-    with st.popover(_("No."), key=f"number_{key}", help=text):
+    with st.popover(_("No."), key=f"number_{key}"):
         return url_values.field(
             st.number_input, _("Picture no."), 0, count - 1, default, key=key, width=150, help=text,
             on_change=_forget_own, args=(key,),

@@ -6,7 +6,8 @@ import { classColours, imageAt, themeColours } from "../live/canvas.js";
 import { button, div, element, fill } from "../live/dom.js";
 import { channel, prefersReducedMotion, Stage } from "../live/page.js";
 import { lift } from "../sliders/planes.js";
-import { download, imageOf, tableOf } from "./export.js";
+import { download, tableOf } from "./export.js";
+import { Guest } from "./guest.js";
 import { Legend } from "./legend.js";
 import { Pane } from "./pane.js";
 import {
@@ -29,6 +30,7 @@ class Atlas extends Stage {
 
   create({ root }) {
     this.sheets = {}; // channel -> its value
+    this.guest = new Guest(this.sheets, () => this.outbox.post({ rests: true }));
     Object.assign(this, { panes: [], shown: [], counts: [], sheetOffs: [] });
     Object.assign(this, { labels: new Uint8Array(0), selected: new Uint8Array(0), any: false, hover: -1, point: -1 });
     this.moving = 0; // request of the next frame while points move
@@ -42,9 +44,10 @@ class Atlas extends Stage {
     this.count = element("p", { class: "count" });
     this.table = element("table");
     this.aloud = element("div", { class: "aloud", "aria-live": "polite" });
+    this.links = ["selected", "point"].map((name) => button("", () => showAnchor(this.spec.anchors[name])));
     const tools = div("tools", this.lassoTool, this.moveTool, this.none, this.png);
-    const head = div("head", this.legend.classes, this.legend.scale, tools);
-    root.append(head, this.field, this.count, div("aloud", this.table), this.aloud);
+    const foot = div("foot", this.legend.classes, this.legend.scale, tools);
+    root.append(this.field, foot, this.count, div("tools", ...this.links), div("aloud", this.table), this.aloud);
     this.onResize(() => this.layout());
   }
 
@@ -56,7 +59,7 @@ class Atlas extends Stage {
     this.readColours();
     this.totals = countByClass(new Uint8Array(this.labels.length).fill(1), this.labels, spec.classes.length);
     this.codes = spec.shade ? arrays.shade : arrays.labels;
-    this.ownImage = arrays.own ? imageOf(arrays.own) : null;
+    this.field.toggleAttribute("data-board", spec.board);
     const isSettled = this.outbox.isSettled(spec.n);
     if (isSettled || this.selected.length !== this.labels.length) {
       this.selected = new Uint8Array(this.labels.length);
@@ -66,13 +69,20 @@ class Atlas extends Stage {
     if (this.hover >= this.labels.length) this.hover = -1;
     this.listen();
     this.hang(spec, arrays, before);
+    this.guest.update(arrays.own, spec.drawn);
     if (isSettled) this.panes.forEach((pane, i) => pane.setView(spec.views[i]));
     this.write();
     this.selectionChanged();
     this.layout();
   }
 
+  /** The user draws. */
+  drawn() {
+    this.guest.move(this.drawing);
+  }
+
   stop() {
+    this.guest.stop();
     for (const off of this.sheetOffs) off();
     clearTimeout(this.resting);
     cancelAnimationFrame(this.moving);
@@ -316,6 +326,7 @@ class Atlas extends Stage {
     const total = this.counts.reduce((a, b) => a + b, 0);
     this.any = total > 0;
     this.none.disabled = !this.any && this.point < 0;
+    this.links.forEach((link, i) => (link.hidden = i ? this.point < 0 && !this.guest.isKnown : !this.any));
     const { texts, classes } = this.spec;
     const parts = this.counts.flatMap((n, c) => (n ? [`${classes[c]} × ${n}`] : []));
     if (parts.length > MAX_COUNTED) parts.push(fill(texts.more, { count: parts.splice(MAX_COUNTED).length }));
@@ -353,6 +364,7 @@ class Atlas extends Stage {
     this.moveTool.textContent = texts.move;
     this.none.textContent = texts.clear;
     this.png.textContent = texts.png;
+    [texts.to_selected, texts.to_point].forEach((text, i) => (this.links[i].textContent = `${text} ↓`));
     this.png.title = texts.png_help;
     this.moveTool.title = texts.move_help;
     this.lassoTool.title = texts.lasso_help;
@@ -373,6 +385,11 @@ class Atlas extends Stage {
     this.moveTool.setAttribute("aria-pressed", tool === "move");
     this.field.dataset.tool = tool;
   }
+}
+
+/** Scroll to a heading of the page, below the maps. */
+function showAnchor(id) {
+  document.getElementById(id)?.scrollIntoView({ behavior: prefersReducedMotion() ? "auto" : "smooth" });
 }
 
 function equal(a, b) {

@@ -15,19 +15,53 @@ from aevae.ui.embeddings import map_state
 from aevae.ui.embeddings.map_state import NUM_NEIGHBOURS, Look
 from aevae.ui.embeddings.panes import PIXELS, RANDOM, title_of
 from aevae.ui.i18n import _
-from aevae.ui.shared import cached, image_sheets
+from aevae.ui.shared import address, cached, image_sheets
+from aevae.ui.shared.message import Boolean, valid_fields
 
 MAX_SHEET_IMAGES, IMAGES_PER_ROW = 100, 20  # images of a selection, and how many in a row
+OWN, BOARD = "guest", "board"  # keys of the own digit, and of the switch for its board
+RESULTS, SELECTED = "neighbours", "selected"  # anchors of the results
+_RESTED = "atlas_rested"  # session: the drawing after which the pen rested
 
 
 # -- own digit -------------------------------------------------------------------------------------------------------
 
 
+def pick_board() -> None:
+    """The switch for the drawing board. A link with an own digit and without this choice opens the board."""
+    has_own = st.session_state.get(f"{OWN}_own") is not None or f"{OWN}_own" in st.query_params
+    if has_own and BOARD not in st.session_state:
+        st.session_state[BOARD] = BOARD
+    address.pick(
+        st.pills, _("Your own digit"), [BOARD], default=None, key=BOARD, label_visibility="collapsed",
+        format_func=lambda _option: _(":material/draw: Draw a digit"),
+    )  # fmt: skip
+
+
+def has_board() -> bool:
+    """Whether the drawing board is open."""
+    return st.session_state.get(BOARD) is not None
+
+
 def own_digit(dataset: str) -> np.ndarray | None:
-    """An image (1, 28, 28) that the reader draws, uploads or photographs; None while there is none."""
-    with st.expander(_("Add your digit to the maps"), icon=":material/draw:"):
-        image, _label, number = picker.pick_digit("guest", ways=picker.WAYS[1:], dataset=dataset, models=[])
+    """An image (1, 28, 28) that the reader draws, uploads or photographs, from the board; None while there is none."""
+    image, _label, number = picker.pick_digit(OWN, ways=picker.WAYS[1:], dataset=dataset, models=[])
     return image if number is None else None
+
+
+def pen_rests(own: np.ndarray | None) -> bool:
+    """Whether the digit is complete: it is not a drawing, or the browser has said that the pen rests (`guest.js`)."""
+    drawing = st.session_state.get(f"{OWN}_drawing") or {}
+    if own is None or drawing.get("own") is None or not np.array_equal(drawing["own"], own):
+        return True
+    return st.session_state.get(_RESTED) == own.tobytes()
+
+
+def receive_rest(payload: dict) -> None:
+    """Handle a message of the maps: the pen rests."""
+    if valid_fields(payload, {"rests": Boolean()}).get("rests"):
+        own = st.session_state.get(f"{OWN}_own")
+        st.session_state[_RESTED] = None if own is None else own.tobytes()
 
 
 def places(looks: Sequence[Look], own: np.ndarray | None) -> list[np.ndarray | None]:
@@ -121,7 +155,7 @@ def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own
     x, classes = map_state.images(dataset, n), cached.dataset(dataset).classes
     label = map_state.labels(dataset, n)
     who = _("your digit") if own is not None else _("{}, number {}").format(classes[label[point]], point)
-    st.header(_("The {} nearest neighbours of {}").format(len(rows[0].near), who), anchor=False)
+    st.header(_("The {} nearest neighbours of {}").format(len(rows[0].near), who), anchor=RESULTS)
     image_sheets.show(x[point] if own is None else own, 1, scale=3, alt=who)
     for row in rows:
         words = [f"**{row.title}**"]
@@ -149,7 +183,7 @@ def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own
 def show_selection(looks: Sequence[Look], dataset: str, n: int, selected: np.ndarray) -> None:
     """The selected images, their mean image, and their decoded mean code under each model."""
     x, label = map_state.images(dataset, n)[selected], map_state.labels(dataset, n)[selected]
-    st.header(_("{:,} selected").format(len(selected)), anchor=False)
+    st.header(_("{:,} selected").format(len(selected)), anchor=SELECTED)
     runs = {look.choice.run: look for look in looks if look.choice.run and look.request}
     means = [(_("Mean image"), x.mean(0, keepdims=True) / 255)]
     for name, look in runs.items():

@@ -1,6 +1,5 @@
-// Export of the maps: panes as one PNG, selection as a table, bytes as an image.
+// Export of the maps: panes as one PNG, selection as a table.
 
-import { paint } from "../live/canvas.js";
 import { element } from "../live/dom.js";
 
 const GAP = 16, HEAD = 40; // pixels between panes, and above each for its title
@@ -31,11 +30,4 @@ export function download(panes, { theme: { paper, ink, font } }) {
 export function tableOf(caption, heads, rows) {
   const row = (tag, cells) => element("tr", {}, ...cells.map((c) => element(tag, { textContent: c })));
   return [element("caption", { textContent: caption.trim() }), row("th", heads), ...rows.map((cells) => row("td", cells))];
-}
-
-/** Grey bytes (784) as a canvas of 28 x 28. */
-export function imageOf(pixels) {
-  const canvas = element("canvas");
-  paint(canvas, pixels, 255);
-  return canvas;
 }

@@ -5,6 +5,7 @@ Images, codes and programs of the models are sent once, after the maps (`broadca
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
@@ -15,8 +16,9 @@ from aevae.embeddings.maps import NUM_NEAREST
 from aevae.store import checkpoints
 from aevae.ui.embeddings.alignment import FIRST, FREE, affine, aligned, carried
 from aevae.ui.embeddings.colours import SHADES, shade, shades
+from aevae.ui.embeddings.details import OWN, RESULTS, SELECTED, receive_rest
 from aevae.ui.embeddings.map_state import QUICK, Look, answer, codes, images, labels
-from aevae.ui.embeddings.panes import title_of
+from aevae.ui.embeddings.panes import PIXELS, title_of
 from aevae.ui.embeddings.selection import brush, receive
 from aevae.ui.i18n import _
 from aevae.ui.live import component
@@ -32,20 +34,51 @@ def frame_of(xy: np.ndarray) -> list[float]:
     return [*((low + high) / 2).tolist(), float((high - low).max() / 2) or 1.0]
 
 
-def show(
-    looks: Sequence[Look], dataset: str, n: int, *, colour: str, align: str, own: np.ndarray | None, places: list
-) -> None:
-    """Show the maps. own: the user's image (1, 28, 28), or None; places: its position (2,) in each map, or None."""
+# The drawing board stands beside the maps, on phones below them, and stays in sight while one scrolls. The controls of
+# all maps fit side by side into their pop-up.
+STYLE = """
+.st-key-atlas_row { flex-wrap: nowrap; align-items: flex-start; }
+.st-key-atlas_maps { flex: 1 1 0; min-width: 0; }
+.st-key-atlas_board { flex: none !important; width: clamp(11rem, 35%, 18rem) !important; position: sticky; top: 1rem; }
+[data-testid="stPopoverBody"]:has(.st-key-panes) { width: min(52rem, calc(100vw - 2rem)); max-width: none; }
+@media (max-width: 640px) {
+  .st-key-atlas_row { flex-direction: column; }
+  .st-key-atlas_maps, .st-key-atlas_board { width: 100% !important; position: static; }
+}
+"""
+
+
+def styles() -> None:
+    """Style rules for the layout around the maps."""
+    st.html(f"<style>{STYLE}</style>")
+
+
+@dataclass(frozen=True)
+class Guest:
+    """The user's own digit. image (1, 28, 28), or None; places: its position (2,) in each map, or None.
+
+    has_board: the drawing board is open. is_drawn: the pen has not rested yet, so the browser places the drawing.
+    """
+
+    has_board: bool
+    image: np.ndarray | None
+    places: Sequence[np.ndarray | None]
+    is_drawn: bool
+
+
+def show(looks: Sequence[Look], dataset: str, n: int, *, colour: str, align: str, guest: Guest) -> None:
+    """Show the maps."""
     now = brush(dataset, n)
 
     def on_send(payload: dict) -> None:
         receive(payload, dataset, n)
         answer(payload, looks)
+        receive_rest(payload)
 
     maps = aligned(looks) if align == FIRST else [look.xy for look in looks]
     arrays = _map_arrays(looks, maps) | {"labels": class_numbers(labels(dataset, n)), "selected": now.selected}
-    if own is not None:
-        arrays["own"] = image_sheets.to_bytes(own).ravel()
+    if guest.image is not None:
+        arrays["own"] = image_sheets.to_bytes(guest.image).ravel()
     scale, problem = None, None
     try:
         if shaded := _shade(colour, looks, dataset, n):
@@ -55,7 +88,7 @@ def show(
     spec = {
         "key": "atlas",
         "points": now.points,
-        "panes": _pane_specs(looks, maps, places, dataset, align),
+        "panes": _pane_specs(looks, maps, guest.places, dataset, align),
         "classes": list(cached.dataset(dataset).classes),
         "shade": scale,
         "images": f"images:{now.points}",
@@ -63,9 +96,13 @@ def show(
         "nearest": NUM_NEAREST,
         "views": [list(view) for view in now.views],
         "n": now.n,
+        "picker": OWN,
+        "board": guest.has_board,
+        "drawn": guest.is_drawn,
+        "anchors": {"point": RESULTS, "selected": SELECTED},
         "texts": _texts(),
     }
-    shape = {"height": {2: 640, 3: 520}.get(len(looks), 1240), "narrow": 480 * len(looks)}
+    shape = {"height": {2: 620, 3: 500}.get(len(looks), 1180), "narrow": 480 * len(looks)}
     component.mount("atlas", "atlas_view", spec, arrays, shape=shape, on_send=on_send)
     if problem:
         st.caption(problem)
@@ -92,7 +129,7 @@ def _shade(colour: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np
     return np.clip((values - low) / (high - low) * 255, 0, 255).astype(np.uint8), scale
 
 
-def _pane_specs(looks: Sequence[Look], maps: list, places: list, dataset: str, align: str) -> list[dict]:
+def _pane_specs(looks: Sequence[Look], maps: list, places: Sequence, dataset: str, align: str) -> list[dict]:
     """The spec of each pane. All share one frame unless the maps are not aligned."""
     points = [xy for xy in maps if xy is not None] or [np.zeros((1, 2))]
     shared = None if align == FREE else frame_of(np.concatenate(points))
@@ -135,6 +172,7 @@ def _pane_spec(look: Look, dataset: str) -> dict:
         "title": title_of(look.choice.space),
         "sub": look.choice.settings,
         "run": look.choice.run,
+        "pixels": look.choice.space == PIXELS,
         "state": "stopped" if look.state == "stopped" else look.state,
         "again": look.again,
         "note": look.note,
@@ -212,6 +250,8 @@ def _texts() -> dict:
             "Draw around points to select them in every map, or click a class; Shift adds to the selection. Click a "
             "point to see its neighbours. Move over an empty place to see the image that the decoder makes there."
         ),
+        "to_selected": _("Show the selected images"),
+        "to_point": _("Show the neighbours"),
         "listed": _("Only the first {count} are listed."),
         "columns": [_("number"), _("class")],
         "classes": _("Classes"),

@@ -181,9 +181,8 @@ export class Pane {
     this.paintNames(g);
     if (this.press?.lasso) this.paintLasso(g, this.press.path);
     if (point >= 0) ring(g, this.pixel(point), 8, accent, paper, 2.5);
-    const own = this.spec.own && toSquare(this.spec.own, this.spec.frame);
-    if (own && this.atlas.shown[this.number] === this.number)
-      framedImage(g, this.atlas.ownImage, toPixels(this.view, this.size, ...own), 30, accent, paper, 2.5);
+    const own = this.atlas.shown[this.number] === this.number && this.atlas.guest.placeIn(this);
+    if (own) framedImage(g, this.atlas.guest.image, toPixels(this.view, this.size, ...own), 30, accent, paper, 2.5);
     if (hover >= 0) ring(g, this.pixel(hover), 6.5, ink, paper, 2);
   }
 

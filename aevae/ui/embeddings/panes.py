@@ -1,11 +1,13 @@
 """The choices of each pane of the maps page: a space, a method, its parameters. All of them are in the link."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
 
 from aevae import datasets, embeddings
 from aevae.config import DataConfig
+from aevae.figures.palette import family_title
 from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _
@@ -72,6 +74,20 @@ def title_of(space: str) -> str:
     return {PIXELS: _("Raw pixels"), RANDOM: _("Random codes")}.get(space) or run_picker.label_of(space)
 
 
+def short_title(space: str) -> str:
+    """Family of a run, or the title of another space."""
+    return family_title(space.partition("-")[0]) if space not in (PIXELS, RANDOM) else title_of(space)
+
+
+def summary(choices: Sequence[Choice], colour: str) -> str:
+    """What the maps show, in one line: `AE · VAE, t-SNE, coloured by class`. colour: title of the colouring."""
+    spaces = dict.fromkeys(choice.space for choice in choices)
+    short = dict.fromkeys(map(short_title, spaces))
+    names = short if len(short) == len(spaces) else map(title_of, spaces)
+    methods = dict.fromkeys(titles()[choice.method] for choice in choices)
+    return ", ".join([" · ".join(names), " · ".join(methods), _("coloured by {}").format(colour)])
+
+
 def runs() -> list[RunInfo]:
     """The runs whose codes can be mapped."""
     return cached.finished()
@@ -88,8 +104,8 @@ def first_two() -> list[str]:
 # -- controls --------------------------------------------------------------------------------------------------------
 
 
-def choose() -> tuple[list[Choice], str, int]:
-    """(panes, data set, number of images) from the widgets."""
+def choose(notes) -> tuple[list[Choice], str, int]:
+    """(panes, data set, number of images) from the widgets. notes: container for messages about runs of the link."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         count = st.segmented_control(
             _("Maps"), range(2, MAX_PANES + 1), default=2, required=True, key="panes", bind="query-params"
@@ -101,7 +117,7 @@ def choose() -> tuple[list[Choice], str, int]:
             on_change=lambda: use_preset(st.session_state.preset),
         )  # fmt: skip
         places = st.container()  # filled first, because the data sets depend on the spaces
-    panes = [_pane(i, column) for i, column in enumerate(st.columns(count), 1)]
+    panes = [_pane(i, column, notes) for i, column in enumerate(st.columns(count), 1)]
     sets = _sets([space for space, _method, _values in panes])
     with places:
         n = address.pick(
@@ -128,49 +144,47 @@ def _sets(spaces: list[str | None]) -> dict[int, str]:
     return found
 
 
-def _pane(i: int, column) -> tuple[str, str, tuple[tuple[str, float], ...]]:
+def _pane(i: int, column, notes) -> tuple[str, str, tuple[tuple[str, float], ...]]:
     """(space, method, parameters) of pane i from its widgets."""
     spaces = [*(run.name for run in runs()), PIXELS, RANDOM]
     first = [*first_two(), PIXELS, RANDOM][i - 1]
     with column:
         space = run_picker.pick_run(
             st.selectbox, _("Map {}: space").format(i), spaces, index=spaces.index(first), format_func=title_of,
-            key=f"space_{i}",
+            key=f"space_{i}", notes=notes,
         )  # fmt: skip
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            method = address.pick(
-                st.selectbox, _("Method"), list(METHODS), index=list(METHODS).index("tsne"), format_func=titles().get,
-                key=f"map_{i}",
-            )  # fmt: skip
-            return space, method, _parameters(i, METHODS[method][0])
+        method = address.pick(
+            st.selectbox, _("Method"), list(METHODS), index=list(METHODS).index("tsne"), format_func=titles().get,
+            key=f"map_{i}",
+        )  # fmt: skip
+        return space, method, _parameters(i, METHODS[method][0])
 
 
 def _parameters(i: int, method: str) -> tuple[tuple[str, float], ...]:
-    """The method's own parameters, from a popover."""
+    """The method's own parameters."""
     if method not in ("tsne", "umap"):
         return ()
     chosen = {}
-    with st.popover("", icon=":material/tune:", key=f"settings_{i}", help=_("Settings of map {}").format(i)):
-        if method == "tsne":
-            chosen["perplexity"] = st.number_input(
-                _("Perplexity"), 1.0, 1000.0, DEFAULTS["perplexity"], 5.0, format="%g", key=f"perplexity_{i}",
-                help=_(
-                    "About how many neighbours t-SNE considers for each point; at most a third of the images."
-                ), bind="query-params",
-            )  # fmt: skip
-        else:
-            chosen["n_neighbors"] = st.number_input(
-                _("Neighbours"), 2, 1000, DEFAULTS["neighbours"], key=f"neighbours_{i}", bind="query-params",
-                help=_("Few neighbours show fine detail, many show the large shape. The point itself counts as a "
-                       "neighbour."),
-            )  # fmt: skip
-            chosen["min_dist"] = st.number_input(
-                _("Minimum distance"), 0.0, 1.0, DEFAULTS["min_dist"], 0.05, key=f"min_dist_{i}", bind="query-params",
-                help=_("How close two points of the map may be."),
-            )  # fmt: skip
-        chosen["seed"] = st.number_input(
-            _("Seed"), 0, 2**31 - 1, DEFAULTS["map_seed"], key=f"map_seed_{i}", bind="query-params"
-        )
+    if method == "tsne":
+        chosen["perplexity"] = st.number_input(
+            _("Perplexity"), 1.0, 1000.0, DEFAULTS["perplexity"], 5.0, format="%g", key=f"perplexity_{i}",
+            help=_(
+                "About how many neighbours t-SNE considers for each point; at most a third of the images."
+            ), bind="query-params",
+        )  # fmt: skip
+    else:
+        chosen["n_neighbors"] = st.number_input(
+            _("Neighbours"), 2, 1000, DEFAULTS["neighbours"], key=f"neighbours_{i}", bind="query-params",
+            help=_("Few neighbours show fine detail, many show the large shape. The point itself counts as a "
+                   "neighbour."),
+        )  # fmt: skip
+        chosen["min_dist"] = st.number_input(
+            _("Minimum distance"), 0.0, 1.0, DEFAULTS["min_dist"], 0.05, key=f"min_dist_{i}", bind="query-params",
+            help=_("How close two points of the map may be."),
+        )  # fmt: skip
+    chosen["seed"] = st.number_input(
+        _("Seed"), 0, 2**31 - 1, DEFAULTS["map_seed"], key=f"map_seed_{i}", bind="query-params"
+    )
     return tuple(chosen.items())
 
 
@@ -213,15 +227,16 @@ def presets() -> dict[str, tuple[str, list[dict]]]:
     return {name: entry for name, entry in found.items() if all(p["space"] for p in entry[1])}
 
 
+def state_of(name: str) -> dict[str, object]:
+    """Session key -> value of the panes' widgets for a preset; {} if its models do not exist."""
+    _title, panes = presets().get(name, ("", []))
+    state = {f"{key}_{i}": value for i, pane in enumerate(panes, 1) for key, value in {**DEFAULTS, **pane}.items()}
+    return {"panes": len(panes), **state} if panes else {}
+
+
 def use_preset(name: str | None) -> None:
     """Set the panes' widgets to a preset (a callback)."""
-    chosen = presets().get(name)
-    if not chosen:
-        return
-    st.session_state["panes"] = len(chosen[1])
-    for i, pane in enumerate(chosen[1], 1):
-        for key, value in {**DEFAULTS, **pane}.items():
-            st.session_state[f"{key}_{i}"] = value
+    st.session_state.update(state_of(name or ""))
 
 
 # -- requests --------------------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ import { button, div, element } from "../live/dom.js";
 const TEXT_ZOOM = 22 / 16; // a text of 16 px is shown with 22 px
 // [zoom, width in % of the window]: the first in which the picture fits into the window is taken
 const FITS = [
-  [1.8, 100], [1.6, 100], [TEXT_ZOOM, 100], [TEXT_ZOOM, 80], [1.2, 100], [1.2, 80], [TEXT_ZOOM, 62], [1, 100], [1, 75],
-  [1, 55], [0.85, 100], [0.85, 60],
+  [1.8, 100], [1.6, 100], [TEXT_ZOOM, 100], [TEXT_ZOOM, 80], [1.2, 100], [1.2, 80], [TEXT_ZOOM, 62], [1.1, 100],
+  [1.1, 70], [1, 100], [1, 80], [1, 65], [1, 55], [0.85, 100], [0.85, 60],
 ];
 const MARGIN = 24; // pixels above and below the picture
 const SETTLE_MS = [50, 700, 2500]; // the picture is fitted again, because a page comes in parts

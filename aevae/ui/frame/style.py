@@ -35,7 +35,7 @@ PHONE = """
 """
 
 # The mode Present (`present.js`) shows pictures alone.
-PICTURES = '[data-testid^="stBidiComponent"], .stPlotlyChart, [data-testid="stImage"]'
+PICTURES = ':is([data-testid^="stBidiComponent"], .stPlotlyChart, [data-testid="stImage"]):not([class*="_picker"] *)'
 PRESENT = f"""
 .aevae-present-button {{
   border: 0; padding: 0.25rem 0.5rem; background: none; color: inherit; font: inherit; font-size: 0.875rem;

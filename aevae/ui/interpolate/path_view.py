@@ -113,8 +113,8 @@ def _scrub_live(spec: dict, arrays: dict[str, np.ndarray], runs: list[str]) -> N
     st.caption(
         _(
             "The curve shows how far each step is from the nearest real digit's code. Below the dashed line: among "
-            "real codes. Dark above it: a hole. Unit: the typical spacing between real codes. Red mark ◂: the largest "
-            "distance, as a mean over {} walks between random digits."
+            "real codes. Dark above it: a hole. Unit: the typical spacing between real codes. Red bar at the right: "
+            "the largest distance, as a mean over {} walks between random digits."
         ).format(NUM_WALKS)
         if len(at) == 1
         else _(
@@ -167,7 +167,7 @@ def scrub_data(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]
         "routes": [
             {
                 "title": title,
-                "way": titles[kind] if len(space.kinds) > 1 else "",
+                "way": titles[kind] if min(len(kinds), len(space.kinds)) > 1 else "",
                 "kind": kind,
                 "space": where[id(space)],
                 "mean": mean if np.isfinite(mean) else 0.0,
@@ -206,7 +206,7 @@ def _texts() -> dict[str, str]:
         "fast": _("fast"),
         "digit": _("Digit {letter}"),
         "here": _("{hole} spacings from a real code"),
-        "largest": _("largest {largest}, mean of {count} walks {mean}"),
+        "largest": _("largest {largest} (mean of {count} walks: {mean})"),
         "blend": _("one image laid over the other"),
         "walks": NUM_WALKS,
     }

@@ -209,7 +209,7 @@ class Scrub extends Stage {
     const curve = plane ? element("canvas", {}) : svg("svg", { viewBox: `0 0 100 ${HEIGHT}`, preserveAspectRatio: "none" });
     curve.setAttribute("aria-hidden", "true");
     const profile = div("profile", curve, cursor, dot);
-    const mean = plane ? null : element("i", { class: "mean" }, "◂");
+    const mean = plane ? null : element("i", { class: "mean" });
     if (mean) profile.append(mean);
     this.dragOn(profile, plane, false);
     canvas.after(profile);

@@ -3,24 +3,43 @@
 import numpy as np
 import streamlit as st
 
-from aevae.config import DataConfig, preset
+from aevae import datasets
 from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour, family_title
 from aevae.latent import components, sampling
 from aevae.metrics.reconstruction import sse
-from aevae.run_config import RunConfig
-from aevae.store.checkpoints import RunInfo
+from aevae.store import bundles
+from aevae.ui.digit import picker
 from aevae.ui.i18n import _
 from aevae.ui.live import component
-from aevae.ui.shared import address, cached, image_sheets, markdown, run_picker, url_values
+from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
 from aevae.ui.sliders import latent_code, live_view
-from aevae.ui.train import jobs, queue_panel
 
-MAX_COMPONENTS = 64
-KEPT = {"kept": (2, 1, MAX_COMPONENTS)}  # the code size of the smallest shipped AE
+SIZES = (1, 2, 4, 8, 16, 32, 64)  # latent dimensions of the lab's AEs
+KEPT = {"kept": (2, 1, SIZES[-1])}
 FAMILIES = ("ae", "deep_ae")  # deterministic codes without a penalty
-SIZES = (2, 4, 8, 16, 32)
 NUM_SAMPLES = 40
+
+
+def kept() -> int:
+    """The chosen number of dimensions; the next smaller one of SIZES for another number in a link."""
+    return max(size for size in SIZES if size <= url_values.numbers(KEPT)["kept"])
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def autoencoders() -> tuple[np.ndarray, list[float]]:
+    """Reconstructions (7, 10, 784) of ten digits by the lab's AEs, and the squared error of each on the test digits."""
+    import torch
+
+    images = cached.shown_digits()[0]
+    ten, errors = [], []
+    for member in bundles.load("bottleneck").values():
+        model = member.model()
+        with torch.inference_mode():
+            back = model.decode(model.encode(torch.tensor(images))).numpy()
+        ten.append(back[list(picker.GOOD_DIGITS)].reshape(10, -1))
+        errors.append(float(sse(images, back).mean()))
+    return np.stack(ten), errors
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -30,61 +49,59 @@ def error_of(name: str) -> float:
     return float(sse(images, cached.run(name).reconstruct(images)).mean())
 
 
-def chart(runs: list, left: np.ndarray, k: int):
-    """A figure of the error over the code size: a line for PCA, a point for each run."""
+def chart(left: np.ndarray, k: int):
+    """A figure of the error over the code size: lines for PCA and the lab's AEs, a point for each run."""
     out = figure(_("latent dimensions"), _("squared error / image"), 360)
-    out.add_scatter(
-        x=list(range(1, len(left))), y=left[1:].tolist(), name="PCA", mode="lines", line={"color": FALLBACK, "width": 2}
-    )
+    for name, sizes, errors, colour in (
+        ("PCA", range(1, len(left)), left[1:].tolist(), FALLBACK),
+        (_("the AEs above"), SIZES, autoencoders()[1], family_colour("ae")),
+    ):
+        out.add_scatter(x=list(sizes), y=errors, name=name, mode="lines", line={"color": colour, "width": 2})
+    runs = [run for run in cached.finished(FAMILIES) if run.dataset in datasets.DIGITS]
     for family in dict.fromkeys(run.family for run in runs):
         points = [(run.latent_dim, error_of(run.name)) for run in runs if run.family == family]
         out.add_scatter(
-            x=[d for d, _error in points], y=[error for _d, error in points], name=family_title(family), mode="markers",
+            x=[d for d, _error in points], y=[error for _d, error in points], mode="markers",
+            name=_("{}, larger").format(family_title(family)),
             marker={"size": 11, "color": family_colour(family)}, hovertemplate="%{x}: %{y:.1f}",
         )  # fmt: skip
     out.add_vline(x=k, line={"color": FALLBACK, "width": 1, "dash": "dot"})
-    out.update_xaxes(type="log", tickvals=[1, 2, 4, 8, 16, 32, 64])
+    out.update_xaxes(type="log", tickvals=list(SIZES))
     out.update_yaxes(rangemode="tozero")
     return out
 
 
-def through(runs: list, found: components.Components, left: np.ndarray, k: int) -> None:
+def through(found: components.Components, left: np.ndarray) -> None:
     """Show ten digits reconstructed with the code size of the slider, in the browser."""
-    images, labels = cached.shown_digits()
-    chosen = [int(np.flatnonzero(labels == c)[0]) for c in range(10)]
-    best = {run.latent_dim: run for run in sorted(runs, key=lambda run: -error_of(run.name))}  # smallest error wins
-    sizes = sorted(best)
-    names = [best[d].name for d in sizes]
-    back = [cached.applied(cached.run(name), "reconstruct", images[chosen]).reshape(-1) for name in names]
-    codes = found.codes(images[chosen].reshape(10, -1))
-
+    digits = cached.shown_digits()[0][list(picker.GOOD_DIGITS)].reshape(10, -1)
+    back, errors = autoencoders()
     component.mount(
         "bottleneck",
         "bottleneck",
         {
-            "key": "|".join(names),
-            "k": k,
+            "k": kept(),
             "left": left.tolist(),
-            "sizes": sizes,
-            "names": [_("{}: squared error {:.1f}").format(run_picker.label_of(n), error_of(n)) for n in names],
+            "sizes": SIZES,
+            "errors": errors,
             "texts": {
-                "slider": _("Dimensions kept"),
+                "slider": _("Dimensions of the code"),
                 "kept": _("{k} dimensions"),
-                "clean": _("Ten digits"),
-                "pca": _("PCA: squared error {error}"),
-                "none": _("There is no trained model with so few dimensions"),
+                "one": _("1 dimension"),
+                "clean": _("Ten digits, 784 pixels each"),
+                "pca": _("PCA, {size}: squared error {error}"),
+                "ae": _("Autoencoder, {size}: squared error {error}"),
             },
         },
         {
             "mean": found.mean.astype(np.float32),
             "axes": found.axes.astype(np.float32),
-            "coefficients": codes.astype(np.float32),
-            "digits": images[chosen].reshape(-1),
-            "images": np.concatenate([*back, np.zeros(0)]).astype(np.float32),
+            "coefficients": found.codes(digits).astype(np.float32),
+            "digits": digits.ravel(),
+            "images": back.astype(np.float32).ravel(),
         },
-        height=330,
+        height=380,
         on_send=url_values.number_handler({"k": "kept"}, KEPT),
-    )  # fmt: skip
+    )
 
 
 def plane(name: str) -> None:
@@ -126,32 +143,3 @@ def holes() -> None:
         width="stretch",
         alt=_("Decoded random codes: some are digits, others are not"),
     )
-
-
-def train(sizes: list[int]) -> None:
-    """Queue an AE of each size (a callback)."""
-    from aevae.models import family_class  # torch
-
-    config, data = family_class("ae").Config, DataConfig()
-    recipe = preset("fast", data, config)
-    jobs.submit([RunConfig(data, config(latent_dim=d), recipe) for d in sizes], "auto")
-
-
-def _is_ae_of(run: RunInfo, sizes: list[int]) -> bool:
-    return run.family == "ae" and run.latent_dim in sizes
-
-
-def missing(runs: list) -> None:
-    """Offer to train the missing sizes."""
-    have = {run.latent_dim for run in runs if run.family == "ae"}
-    wanted = [d for d in SIZES if d not in have]
-    if queue_panel.under_way(lambda job: _is_ae_of(jobs.run_of(job), wanted)):
-        return
-    if wanted:
-        st.button(
-            _("Train an AE with latent dimension {}").format(", ".join(map(str, wanted))), key="train_sizes",
-            icon=":material/model_training:", help=_("Training uses the 4,000 digits that come with aevae."),
-            on_click=train, args=(wanted,),
-        )  # fmt: skip
-    if problem := st.session_state.pop(jobs.PROBLEM, None):
-        st.error(markdown.escape(problem))

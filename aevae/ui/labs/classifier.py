@@ -65,8 +65,9 @@ def bars(x: np.ndarray, measured: dict) -> int:
             "texts": {
                 "image": _("What both models see"),
                 "draws": _("Samples of z for each class"),
-                "nats": _("nats"),
-                "net": _("one classifier, 784-64-10"),
+                "densities": _("Ten densities: log p(x|c) in nats"),
+                "bayes": _("their p(c|x), by Bayes' rule"),
+                "net": _("One classifier: its p(c|x)"),
                 "usual": _(
                     "Densities: {best}. Classifier: {other}, {sure} sure. {nats} nats is usual for a {best}."
                 ),

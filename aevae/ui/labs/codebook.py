@@ -111,7 +111,7 @@ def editor(name: str, image: np.ndarray) -> None:
         },
         shelf | {"clean": image.reshape(-1), "indices": indices.ravel().astype(np.int32)},
         programs=[name],
-        height=520,
+        height=560,
         on_send=receive,
     )
 
@@ -121,7 +121,10 @@ def usage(name: str):
     share = np.sort(known(name)["share"])[::-1]
     out = figure(_("vector, most used first"), _("fraction of cells"), 240)
     out.add_bar(x=np.arange(1, len(share) + 1), y=share, marker_color=family_colour("vq_vae"), hovertemplate="%{y:.2%}")
-    out.add_hline(y=1 / len(share), line={"color": FALLBACK, "dash": "dot", "width": 1})
+    out.add_hline(
+        y=1 / len(share), line={"color": FALLBACK, "dash": "dot", "width": 1},
+        annotation_text=_("if all vectors were used equally"), annotation_position="top right",
+    )  # fmt: skip
     out.update_layout(showlegend=False, bargap=0.1)
     out.update_yaxes(tickformat=".0%")
     return out
@@ -150,35 +153,27 @@ def levels(number: int) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = run_picker.pick_model("two_levels", families=("vq_vae2",), label=_("Model with two levels"))
         other = st.number_input(
-            _("Digit B"), 0, len(cached.shown_digits()[0]) - 1, 9, key="other", width=130, bind="query-params"
+            _("Picture no. of B"), 0, len(cached.shown_digits()[0]) - 1, 9, key="other", width=130, bind="query-params"
         )
     with st.spinner(_("Encoding both levels ...")):
         swapped, bottoms = mixed(name, number, int(other)), alone(name, number)
     left, right = st.columns(2, gap="medium")
     with left:
-        labels = ["A / A", "A / B", "B / A", "B / B"]
         image_sheets.show(
-            swapped,
-            4,
-            scale=3,
-            labels=labels,
-            width="stretch",
-            alt=_("Digit A, the two mixtures of A and B, and digit B"),
+            swapped, 4, scale=3, width="stretch", alt=_("Digit A, the two mixtures of A and B, and digit B")
         )
         st.caption(
             _(
-                "Each label is top level / bottom level; A is the chosen digit. The bottom level (14 x 14 cells) "
-                "decides nearly the whole image."
+                "Top level / bottom level, from the left: **A / A**, **A / B**, **B / A**, **B / B**; A is the chosen "
+                "digit. The bottom level (14 x 14 cells) decides nearly the whole image."
             )
         )
     with right:
-        labels = ["A / A", _("A / black"), *[_("A / sampled")] * 3]
-        image_sheets.show(
-            bottoms, 5, scale=3, labels=labels, width="stretch", alt=_("Decoded from the top level of A alone")
-        )
+        image_sheets.show(bottoms, 5, scale=3, width="stretch", alt=_("Decoded from the top level of A alone"))
         st.caption(
             _(
-                "The top level of A with other bottom levels. Samples keep the position and the slant, but not always "
+                "The top level of A with other bottom levels, from the left: that of A, that of a black image, three "
+                "samples. Samples keep the position and the slant, but not always "
                 "the digit."
             )
         )

@@ -69,13 +69,14 @@ def drawn(chosen: str, x: np.ndarray) -> None:
                 "way": _("{part} % of the way from the posterior to the prior"),
                 "posterior": _("q(z|x): codes of this digit"),
                 "prior": _("N(0, I): codes from the prior"),
-                "says": _("KL of this digit: {kl} nats. The images at the two ends differ by {apart} per pixel."),
+                "says": _("six samples of z, decoded. KL of this digit: {kl} nats."),
                 "images": _("{title}: samples of z, decoded"),
+                "sample": _("sample {number}"),
             },
         },
         {"x": x.reshape(-1).astype(np.float32), "eps": eps},
         programs=[f"{component.LAB}collapse.{name}" for name in shown],
-        shape={"height": 440, "narrow": 400},
+        shape={"height": 430, "narrow": 380},
         on_send=url_values.number_handler({"at": "drawn_from"}, FROM),
     )
 

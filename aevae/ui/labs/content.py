@@ -11,7 +11,8 @@ from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 
 MAX_GROUP, NUM_STYLES = 16, 7  # largest number of images in a group; number of styles
-COUNT = {"count": (1, 1, MAX_GROUP)}
+COUNT = {"count": (MAX_GROUP, 1, MAX_GROUP)}
+STYLES = (671, 102, 388, 466, 779, 664, 375)  # test images with seven styles in which all ten digits stay readable
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -29,12 +30,12 @@ def contents(name: str) -> dict[str, np.ndarray]:
 
 
 def styles(name: str, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(styles (NUM_STYLES, style), their images; no images for sampled styles)."""
+    """(styles (NUM_STYLES, style), their images; no images for sampled styles). Seed 0 gives the styles of STYLES."""
     chance, run, images = np.random.default_rng(seed), cached.run(name), cached.shown_digits()[0]
     if kind == "drawn":
         drawn = run.model.prior_scale * chance.standard_normal((NUM_STYLES, run.config.model.style_dim))
         return drawn.astype(np.float32), np.zeros((0, 28, 28), np.uint8)
-    chosen = images[chance.choice(len(images), NUM_STYLES, replace=False)]
+    chosen = images[chance.choice(len(images), NUM_STYLES, replace=False) if seed else list(STYLES)]
     return cached.computed(groups.styles, run, chosen), image_sheets.to_bytes(chosen[:, 0])
 
 
@@ -59,12 +60,12 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
                 "slider": _("Images of each group"),
                 "said": _("Images seen: {count}. Standard deviation of the content: {spread}"),
                 "grid": _("Rows: ten contents. Columns: styles. Each pair is decoded."),
-                "corner": _("content ↓ style →"),
+                "corner": _("content ↓ ± its σ, style →"),
             },
         },
         shelf | {"styles": style, "heads": heads},
         programs=[name],
-        shape={"height": 650, "narrow": 440},
+        shape={"height": 560, "narrow": 440},
         on_send=url_values.number_handler({"count": "count"}, COUNT),
     )
 

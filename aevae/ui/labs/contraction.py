@@ -70,9 +70,9 @@ def spectra(names: list[str], pixels: bytes) -> None:
 
 def pushed(name: str, image: np.ndarray) -> None:
     """Show the digit moving along tangent directions, in the browser."""
-    of = sensitivity(name, image.tobytes())
+    of, push = sensitivity(name, image.tobytes()), url_values.numbers(PUSH)["push"]
     rows = planes.adding_ink(np.concatenate([of["directions"], of["blind"][None]]))
-    names = [_("{}: {:.2f} / step").format(k + 1, v) for k, v in enumerate(of["values"][:NUM_DIRECTIONS])]
+    names = [f"{k + 1}: {v:.2f}" for k, v in enumerate(of["values"][:NUM_DIRECTIONS])]
     if problem := component.trouble([], has_server_version=True):
         st.caption(problem)
         moved = image.reshape(-1) + 3 * rows
@@ -84,13 +84,22 @@ def pushed(name: str, image: np.ndarray) -> None:
         "tangents",
         {
             "names": [*names, _("noise: no reaction")],
-            "push": url_values.numbers(PUSH)["push"],
+            "push": push,
             "reach": MAX_STEP,
-            "plays": False,
-            "texts": {"push": _("Step"), "play": _("Play"), "stop": _("Stop"), "step": _("a step of {step}")},
+            "plays": push == PUSH["push"][0],
+            "texts": {
+                "push": _("Step"),
+                "play": _("Play"),
+                "stop": _("Stop"),
+                "step": _("a step of {step}"),
+                "legend": _(
+                    "Top: a direction (orange: more ink, blue: less ink). Bottom: the digit after a step along it. "
+                    "Number: how far one step moves the code, in usual distances."
+                ),
+            },
         },
         {"x": image.reshape(-1), "directions": rows.astype(np.float32).ravel()},
-        shape={"height": 340, "narrow": 480},
+        shape={"height": 360, "narrow": 480},
         on_send=url_values.number_handler({"push": "push"}, PUSH),
     )
 
@@ -131,6 +140,12 @@ def plane() -> None:
                     "stronger, the images change more."
                 ),
                 "handle": _("End point {name}; arrow keys move it"),
+                "across": _("dimension 1 of the code →"),
+                "up": _("dimension 2 of the code →"),
+                "classes": _("Codes of test digits:"),
+                "shade": _("A step of the code changes the image"),
+                "little": _("little"),
+                "much": _("much"),
                 "alongStraight": _("Decoded along the straight line"),
                 "alongGeodesic": _("Decoded along the geodesic"),
             },

@@ -30,6 +30,17 @@ def numbers(name: str, image: bytes):
     return tuple(bound(cached.run(name).model, x))
 
 
+def to_the_middle(name: str, x: np.ndarray) -> dict[str, float]:
+    """The session's values with which q of a digit has its mean in the middle of the plane."""
+    mu, _logvar = cached.computed(moments, cached.run(name), x)
+    return {f"q_{key}": -float(mu[d]) for key, d in zip("ab", plane_of(name), strict=True)} | {"q_spread": 1.0}
+
+
+def plane_of(name: str) -> list[int]:
+    """The two most used latent dimensions of a run, ascending."""
+    return sorted(int(i) for i in cached.latent_summary(name)["order"][:2])
+
+
 def moments(run, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(mean, log variance) of q(z|x), each (D,)."""
     import torch
@@ -42,7 +53,7 @@ def moments(run, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def posterior(name: str, x: np.ndarray) -> None:
     """Show the digit's posterior, which can be moved, with its ELBO terms."""
     mu, logvar = cached.computed(moments, cached.run(name), x)
-    plane = sorted(int(i) for i in cached.latent_summary(name)["order"][:2])
+    plane = plane_of(name)
     at = url_values.numbers(MOVED)
     component.mount(
         "elbo",
@@ -60,6 +71,13 @@ def posterior(name: str, x: np.ndarray) -> None:
                     plane[0] + 1, plane[1] + 1
                 ),
                 "axes": [_("dimension {}").format(d + 1) for d in plane],
+                "x": _("x, the digit"),
+                "legend": {
+                    "prior": _("prior p: 1 and 2 σ"),
+                    "one": _("q now: 1 and 2 σ"),
+                    "home": _("mean of the encoder's q"),
+                    "dot": _("samples z"),
+                },
                 "spread": _("Scale σ by"),
                 "draws": _("Samples R"),
                 "times": "× {value}",

@@ -54,11 +54,11 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
             "texts": {
                 "slider": _("Amount"),
                 "said": _("{amount} of a full change"),
-                "source": _("the digit: 100 % of its edges"),
-                "warped": _("warped by the learnt flow: {edges} % of the digit's edges"),
-                "grid": _("the flow, shown on a grid"),
-                "exact": _("warped exactly: {edges} % of its edges"),
-                "painted": _("painted by the other model: {edges} % of its edges"),
+                "source": _("The digit. Its sharpness is 100 %"),
+                "warped": _("Pixels moved by the learnt flow: sharpness {edges} %"),
+                "grid": _("The same flow, applied to a grid"),
+                "exact": _("Pixels moved exactly: sharpness {edges} %"),
+                "painted": _("Painted again by the other model: sharpness {edges} %"),
             },
         },
         {
@@ -68,7 +68,7 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
             "step": step.astype(np.float32),
         },
         programs=[painter],
-        shape={"height": 470, "narrow": 700},
+        shape={"height": 290, "narrow": 700},
         on_send=url_values.number_handler({"amount": "amount"}, AMOUNT),
     )
 

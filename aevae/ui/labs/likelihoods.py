@@ -15,7 +15,7 @@ from aevae.ui.shared import cached, image_sheets, url_values
 
 NUM_SAMPLES, MAX_MOVED_DIMS, MAX_STEP = 4, 3, 6.0  # sampled images; dimensions that sliders move; range of the sliders
 STEPS = {f"step{i}": (0.0, -MAX_STEP, MAX_STEP) for i in range(MAX_MOVED_DIMS)}
-WHITE_DEVIATION = math.sqrt(0.5)  # standard deviation that is shown as white
+WHITE_DEVIATION = 1.0  # standard deviation that is shown as white
 MEAN_MSE = math.sqrt(392)  # sigma at which SSE / (2 sigma^2) is SSE / 784
 SIGMAS = (0.05, 0.1, 0.2, 0.3, 0.5, math.sqrt(0.5), 1.0, 1.4, 1.8, 2.2, 2.5, MEAN_MSE)
 HALF_INDEX = 5  # which of them is the square root of 1/2
@@ -125,18 +125,19 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
             "reach": MAX_STEP,
             "widest": WHITE_DEVIATION,
             "texts": {
-                "number": _("Dimension {number} of the code"),
+                "number": _("dimension {number}"),
                 "back": _("Reset to the code of the digit"),
-                "mean": _("mean"),
-                "draw": _("sample"),
-                "stray": _("standard deviation"),
+                "mean": _("mean of each pixel"),
+                "draw": _("sample {number}"),
+                "stray": _("standard deviation of each pixel (black 0, white 1)"),
+                "flat": _("standard deviation: {std} in every pixel"),
                 "says": _("{nats} nats = {bits} bits per pixel · squared error {error}"),
                 "images": _("{title}: mean image, samples of the pixels, standard deviation of each pixel"),
             },
         },
         {"x": x.reshape(-1).astype(np.float32), "uniform": uniform.ravel(), "normal": normal.ravel()},
         programs=[f"{component.LAB}likelihoods.{name}" for name in names],
-        shape={"height": 190 * len(shown) + 80, "narrow": 120 * len(shown) + 200},
+        shape={"height": 190 * len(shown) + 60, "narrow": 120 * len(shown) + 200},
         on_send=url_values.number_handler({name: name for name in STEPS}, STEPS),
     )
 
@@ -166,7 +167,10 @@ def show_hidden_beta() -> float:
             shown[now].reshape(-1, 28, 28), 10, alt=_("Digits, reconstructions and samples of a linear VAE")
         )
         return SIGMAS[now]
-    texts = {"slider": "σ", "images": _("Ten digits, the reconstructions of the best linear VAE, and its samples")}
+    texts = {
+        "slider": _("σ of the decoder"),
+        "images": _("Ten digits, the reconstructions of the best linear VAE, and its samples"),
+    }
     spec = {"key": "sigma", "frame": now, "frames": frames, "texts": texts}
     on_send = url_values.number_handler({"frame": "sigma_at"}, at)
     component.mount("beta", "sigmas", spec, {"images": shown}, height=240, on_send=on_send)

@@ -10,11 +10,17 @@ from aevae.ui.i18n import _
 from aevae.ui.shared import cached
 
 NUM_DIRECTIONS = 50  # directions of the data in the chart
+LABS = {  # mistake -> address of the lab that shows it
+    "mae": "pca", "constant": "elbo", "aggregate": "collapse", "joint": "elbo", "mean": "likelihoods",
+    "letters": "elbo", "samples": "elbo", "underfit": "no-encoder",
+}  # fmt: skip
 BETAS = (1, 2, 5, 10, 20, 50, 100, 784)
 
 
 def exercises() -> dict[str, dict]:
-    """Mistake -> title, statement, three answers, and the reason. `mistakes.MISTAKES` has the right answer.
+    """Mistake -> title, statement (also in words), three answers, and the reason.
+
+    `mistakes.MISTAKES` has the right answer.
 
     Longer than 60 lines because it is one table of texts.
     """
@@ -23,6 +29,7 @@ def exercises() -> dict[str, dict]:
             "title": _("Linear decoder"),
             "claim": _("An autoencoder with a linear decoder g is PCA if it minimises "
                        "$\\frac1N\\sum_i\\lVert x_i-g(f(x_i))\\rVert_1$."),
+            "words": _("In words: with a linear decoder, the least *absolute* error gives PCA."),
             "put_right": r"\min_{f,g}\ \frac1N\sum_i\lVert x_i-g(f(x_i))\rVert_2^2,\quad g\ \mathrm{linear}",
             "answers": [_("Nothing"), _("The error must be squared"), _("The encoder must be linear, too")],
             "why": _(
@@ -35,6 +42,7 @@ def exercises() -> dict[str, dict]:
             "title": _("A narrow prior"),
             "claim": r"$\mathrm{KL}\big(\mathcal N(\mu,\sigma^2)\Vert\mathcal N(0,0.01^2)\big)"
             r"=5000(\mu^2+\sigma^2)-\log\sigma-5$",
+            "words": _("In words: the KL of a posterior N(μ, σ²) from a very narrow prior, with all numbers put in."),
             "put_right": r"5000(\mu^2+\sigma^2)-\log\sigma+\log 0.01-\tfrac12",
             "answers": [_("The factor 5000"), _("The sign of log σ"), _("The constant")],
             "why": _(
@@ -46,6 +54,7 @@ def exercises() -> dict[str, dict]:
             "title": _("The aim of the KL"),
             "claim": _("The objective of a VAE requires $p(z)=\\sum_x p(z\\mid x)\\,p(x)"
                        "=\\sum_x \\mathcal N(0,1)\\,p(x)=\\mathcal N(0,1)$."),
+            "words": _("In words: the mean of all posteriors is the prior, because each of them is the prior."),
             "put_right": r"q(z)=\frac1N\sum_i q(z\mid x_i)\approx p(z)",
             "answers": [
                 _("It sets every posterior to the prior"),
@@ -61,6 +70,7 @@ def exercises() -> dict[str, dict]:
         "joint": {
             "title": _("Energy and entropy"),
             "claim": r"$\mathrm{ELBO}=\mathbb E_q\log p(z\mid x)+H(q)$",
+            "words": _("In words: the ELBO is the mean of log p(z | x) over samples of q, plus the entropy of q."),
             "put_right": r"\mathbb E_q\log p(z,x)+H(q)=\mathbb E_q\log p(x\mid z)-\mathrm{KL}(q\Vert p(z))",
             "answers": [_("The sign of H(q)"), _("It must be p(z, x)"), _("It must be p(x | z)")],
             "why": _(
@@ -72,6 +82,7 @@ def exercises() -> dict[str, dict]:
             "title": "MSE + KL",
             "claim": _("The VAE minimises "
                        "$\\frac1{784}\\sum_p(x_p-\\hat x_p)^2+\\mathrm{KL}\\big(q(z\\mid x)\\Vert p(z)\\big)$."),
+            "words": _("In words: the loss is the *mean* squared error of the 784 pixels, plus the KL."),
             "put_right": r"\sum_p(x_p-\hat x_p)^2+\beta\,\mathrm{KL},\quad\beta=1",
             "answers": [_("MSE is not a likelihood"), _("The KL must be averaged"), _("It is a β-VAE with β = 784")],
             "why": _(
@@ -85,6 +96,10 @@ def exercises() -> dict[str, dict]:
             "claim": _("A VAE minimises "
                        "$\\mathrm{KL}\\big(p(x)\\,p(z\\mid x)\\,\\Vert\\,q(z)\\,q(x\\mid z)\\big)$ over "
                        "the **posterior of the model** p(z | x)."),
+            "words": _(
+                "In words: two ways to make pairs (x, z) should agree. The sentence says that p(z | x) is the "
+                "posterior of the model."
+            ),
             "put_right": r"\mathrm{KL}\big(\tilde p(x)\,q(z\mid x)\Vert p(z)\,p(x\mid z)\big)"
             r"=-\mathbb E\,\mathrm{ELBO}-H(\tilde p)",
             "answers": [
@@ -101,6 +116,7 @@ def exercises() -> dict[str, dict]:
         "samples": {
             "title": _("R samples"),
             "claim": r"$\mathrm{ELBO}\approx\log\frac1R\sum_{r=1}^R\frac{p(x,z_r)}{q(z_r\mid x)},\quad z_r\sim q$",
+            "words": _("In words: the ELBO is the logarithm of the mean of R weights."),
             "put_right": r"\frac1R\sum_{r=1}^R\log\frac{p(x,z_r)}{q(z_r\mid x)}",
             "answers": [_("Nothing"), _("It must be the mean of the logs"), _("The z must be samples of p")],
             "why": _(
@@ -114,6 +130,7 @@ def exercises() -> dict[str, dict]:
                 "An autoencoder is worse than an auto-decoder because it is underfitted: **train it longer**, and its "
                 "codes are as good as the codes of a search."
             ),
+            "words": "",
             "put_right": r"\min_z\ell(g(z),x)\ \le\ \ell\big(g(f(x)),x\big)",
             "answers": [
                 _("It is overfitted"),

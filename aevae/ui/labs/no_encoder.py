@@ -19,21 +19,21 @@ MASK = Text("[A-Za-z0-9_-]{131}", 131)  # 784 bits in URL-safe base64 without pa
 NUM_GAP_DIGITS, NUM_NEW_DIGITS = 60, 10  # digits for the amortisation gap; new digits that are learned
 
 
+ROW, COLUMN = np.divmod(np.arange(784), 28)
+LOWER_HALF = fitting.pack_mask((ROW < 14).astype(np.uint8))  # masks of two buttons (no_encoder.js)
+ALL_BUT_A_SPOT = fitting.pack_mask((np.hypot(COLUMN - 13.5, ROW - 7) < 6).astype(np.uint8))
+
+
 def mask() -> np.ndarray:
-    """The visible pixels, uint8 (784,): 1, or 0 for a covered pixel."""
-    return fitting.unpack_mask(url_values.text("covered", covers))
-
-
-def covers(text: str) -> bool:
-    """Whether this mask text covers any pixel."""
-    return not fitting.unpack_mask(text).all()
+    """The visible pixels, uint8 (784,): 1, or 0 for a covered pixel. At first the lower half is covered."""
+    return fitting.unpack_mask(url_values.text("covered", MASK.fits) or LOWER_HALF)
 
 
 def receive(payload: dict) -> None:
     """Handle a message with the browser's mask."""
     found = valid_fields(payload, {"covered": MASK})
     if "covered" in found:
-        st.session_state["covered"] = found["covered"] if covers(found["covered"]) else ""
+        st.session_state["covered"] = "" if found["covered"] == LOWER_HALF else found["covered"]
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -61,11 +61,11 @@ def learnt(name: str, everything: bool) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 def search(name: str, image: np.ndarray, start: str) -> None:
     """Show the search for the code of a digit, step by step."""
-    run, found = cached.run(name), weights(name)
+    run, found, visible = cached.run(name), weights(name), mask()
     model = run.config.model
     if problem := (found if isinstance(found, str) else component.trouble([], has_server_version=True)):
         st.caption(problem)
-        seen = mask().reshape(1, 1, 28, 28).astype(np.float32)
+        seen = visible.reshape(1, 1, 28, 28).astype(np.float32)
         begin = np.zeros((1, run.latent_dim), np.float32) if start == "middle" else None
         z = cached.computed(fitting.fit, run, image[None], seen, begin)
         shown = np.stack([image * seen[0], cached.applied(run, "decode", z)[0], image])
@@ -97,13 +97,13 @@ def search(name: str, image: np.ndarray, start: str) -> None:
                 "most": _("all except a spot"),
                 "play": _("▶ Search"),
                 "step": _("Step of the search"),
-                "curve": _("-log p of the visible part (nats), step by step"),
-                "code": _("The {} numbers of the code").format(run.latent_dim),
+                "curve": _("Cost of the visible part, −log p: from {high} to {low} nats in {steps} steps"),
+                "code": _("The {} numbers of the code, from −{{most}} to {{most}}").format(run.latent_dim),
                 "said": _("Step {step}: squared error {seen} visible, {hidden} covered"),
             },
         },
-        found | {"clean": image.reshape(-1), "mask": mask()},
-        height=430,
+        found | {"clean": image.reshape(-1), "mask": visible},
+        height=480,
         on_send=receive,
     )
 
@@ -131,7 +131,7 @@ def amortisation(number: int) -> None:
         image_sheets.show(
             shown, 3, scale=4, width="stretch", alt=_("A digit, its reconstruction by the encoder, and by the search")
         )
-        st.caption(_("Digit {}: original, g(f(x)), g(z*).").format(i))
+        st.caption(_("Picture no. {}: original, g(f(x)), g(z*).").format(i))
         st.metric(_("Amortisation gap, mean of {}").format(NUM_GAP_DIGITS), f"{(encoded - searched).mean():.1f} nats")
 
 

@@ -62,6 +62,7 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
                     "digit in the frame has"
                 ),
                 "choose": _("Show the code of the {digit}"),
+                "pairs": _("Ten digits; below each, the image decoded from its code"),
                 "nothing": _("Squared error {error} per test digit, at every angle: a rotation loses nothing."),
                 "lost": _("Squared error {error} with the first {k} dimensions; without rotation it is {straight}."),
             },
@@ -107,8 +108,9 @@ def absolute() -> None:
             "texts": {
                 "outliers": _("Outliers"),
                 "of": _("{n} of {all} points"),
-                "squared": _("squared error = PCA: {degrees}° from the line without outliers"),
-                "absolute": _("absolute error: {degrees}°"),
+                "squared": _("solid: least squared error (PCA), rotated {degrees}° by the outliers"),
+                "absolute": _("dashed: least absolute error, rotated {degrees}°"),
+                "outlier": _("outliers"),
                 "plane": _("Points, outliers and two lines; arrow keys move the outliers"),
             },
         },

@@ -59,6 +59,7 @@ def field(name: str, follow: str, of: dict) -> None:
                 "learnt": _("learnt: (r(x) − x) / σ"),
                 "truth": _("true: σ ∇ log p_σ(x)"),
                 "walkers": _("walkers"),
+                "density": _("density of the noisy data"),
                 "image": _("Density, arrows of the learnt and of the true score, and walkers"),
                 "agree": _(
                     "The learnt score differs from the true score by {near} % near the data (cosine {cosine}), and by "
@@ -70,14 +71,17 @@ def field(name: str, follow: str, of: dict) -> None:
             },
         },
         {"parts": of["parts"].ravel(), **{key: value.ravel() for key, value in of["weights"].items()}},
-        shape={"height": 760, "narrow": 640},
+        shape={"height": 420, "narrow": 640},
         on_send=url_values.number_handler({"sigma": "score_sigma"}, RANGE),
     )
 
 
 def chart(name: str) -> None:
-    """Show the error of the learned field near the data and elsewhere."""
-    found = curve(name)
+    """Show the error of the learned field near the data and elsewhere, and the sigma of the slider."""
+    from aevae.metrics import toys
+
+    found, (low, high) = curve(name), toys.SIGMAS
+    sigma = high * (low / high) ** (1 - url_values.numbers(RANGE)["score_sigma"] / 100)
     out = figure(_("σ"), _("error of the learnt score (%)"), 320)
     for key, title, colour in (
         ("near", _("near the data"), family_colour("denoising")),
@@ -87,6 +91,7 @@ def chart(name: str) -> None:
             x=found["sigma"], y=[100 * v for v in found[f"{key}_error"]], name=title, mode="lines+markers",
             line={"color": colour, "width": 2},
         )  # fmt: skip
+    out.add_vline(x=sigma, line={"color": FALLBACK, "width": 1, "dash": "dot"})
     out.update_xaxes(type="log", tickvals=[0.15, 0.3, 0.5, 1.0])
     out.update_yaxes(rangemode="tozero")
     st.plotly_chart(out, key="fidelity", config={"displayModeBar": False})

@@ -6,8 +6,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.figures import signed
-from aevae.figures.layout import figure
-from aevae.figures.palette import FALLBACK, family_colour
+from aevae.figures.chosen import chosen_curve
 from aevae.latent import filters
 from aevae.metrics.reconstruction import sse
 from aevae.ui.i18n import _
@@ -15,6 +14,7 @@ from aevae.ui.live import component
 from aevae.ui.shared import address, cached, url_values
 
 FAMILIES = ("k_sparse", "sparse", "sparse_kl")
+CURVE_COLOURS = ("#0072B2", "#56B4E9", "#2F7D22", "#A47A08", "#D55E00")  # of the five settings of k
 CURVE = {"rho": (0.25, 0.01, 0.99), "rho_hat": (0.6, 0.01, 0.99)}
 
 
@@ -29,6 +29,24 @@ def drawn_by(name: str) -> dict:
     on = h > 0.5 if run.config.model.family == "sparse_kl" else h != 0
     error = float(sse(images, run.reconstruct(images)).mean())
     return {"offset": offset, "columns": columns, "mean": h.mean(0), "used": on.mean(0), "on": on, "error": error}
+
+
+def show_metrics(of: dict) -> None:
+    """Show three metrics of a run."""
+    st.metric(
+        _("active units / digit"),
+        f"{of['on'].sum(1).mean():.0f}",
+        help=_(
+            "Mean over 1,000 test digits. In the Sparse AE (KL) a unit is active if its value is above 0.5, in the "
+            "other models if it is not 0."
+        ),
+        width="content",
+    )
+    st.metric(
+        _("dead units"), int((of["used"] == 0).sum()), help=_("Units that none of 1,000 test digits activates."),
+        width="content",
+    )  # fmt: skip
+    st.metric(_("squared error"), f"{of['error']:.1f}", help=_("Mean over the test digits."), width="content")
 
 
 def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
@@ -52,7 +70,8 @@ def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
                 "clean": _("digit"),
                 "made": _("from its units"),
                 "verdict": _("Squared error of this digit with its {k} strongest units: {error}"),
-                "sheet": _("All {} units, most used first. The units of this digit are bright.").format(d),
+                "parts": _("The strongest units (orange: ink, blue: less ink), and how much of each the digit has"),
+                "sheet": _("All {} units, most used first. White frame: the digit uses this unit.").format(d),
             },
         },
         {
@@ -63,7 +82,7 @@ def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
             "shown": np.argsort(-of["used"], kind="stable").astype(np.int32),
         },
         programs=[name],
-        shape={"height": 620, "narrow": 720},
+        shape={"height": 520, "narrow": 640},
         on_send=url_values.number_handler({"kept": "units_kept"}, bounds),
     )
 
@@ -85,15 +104,11 @@ def fewer() -> None:
             alt=_("What sixty units of a k-sparse autoencoder show, {}").format(titles[chosen]),
         )  # fmt: skip
     with right:
-        out = figure(_("unit, most used first"), _("% of test digits that activate it"), 330)
-        for name in sorted(filters.SETTINGS, key=lambda name: name == chosen):
-            mine = name == chosen
-            line = {"color": family_colour("k_sparse") if mine else FALLBACK, "width": 3 if mine else 1}
-            out.add_scatter(
-                y=(100 * stored[name]["used"]).round(2).tolist(), x=list(range(1, 201)), name=titles[name],
-                mode="lines", line=line, opacity=1 if mine else 0.6, showlegend=mine,
-            )  # fmt: skip
-        out.update_yaxes(rangemode="tozero")
+        units = np.arange(1, 201)
+        curves = {titles[name]: (units, (100 * stored[name]["used"]).round(2)) for name in filters.SETTINGS}
+        colours = dict(zip(curves, CURVE_COLOURS, strict=True))
+        axes = _("unit, most used first"), _("% of test digits that activate it")
+        out = chosen_curve(curves, titles[chosen], colours, *axes)
         st.plotly_chart(out, key="use", config={"displayModeBar": False})
     st.markdown(
         _(
@@ -117,6 +132,8 @@ def penalty(name: str, of: dict) -> None:
                 "rho": _("target ρ"),
                 "hat": _("ρ̂ of a unit"),
                 "image": _("KL in nats over ρ̂; drag to move ρ̂"),
+                "across": _("ρ̂, the mean activation of a unit"),
+                "up": _("KL (nats)"),
                 "verdict": _("KL(ρ ‖ ρ̂) = {cost} nats, slope {slope}: the penalty pushes ρ̂ against the slope."),
             },
         },

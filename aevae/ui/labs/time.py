@@ -9,6 +9,7 @@ from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 
 MAX_SEEN_FRAMES, NUM_FUTURES, NUM_FUTURE_FRAMES = 8, 6, 12  # largest number of seen frames; futures; frames per future
+DIGIT = 3  # after one frame three of six futures go the wrong way
 SEEN = {"seen": (1, 1, MAX_SEEN_FRAMES)}
 
 
@@ -48,7 +49,9 @@ def show(frames: np.ndarray, predicted: futures.Futures, seen: int, key: str) ->
                 "after": _("frame {frame}, {ahead} after the last seen frame"),
                 "play": _("▶ Play"),
                 "pause": _("❚❚ Pause"),
-                "chart": _("Pixels to the right of the first frame, by frame: seen ●, truth ○, futures red"),
+                "chart": _("Place of the digit: ● frames seen, ○ truth, red: sampled futures"),
+                "across": _("frame"),
+                "up": _("pixels to the right of the first frame"),
             },
         },
         {
@@ -58,6 +61,6 @@ def show(frames: np.ndarray, predicted: futures.Futures, seen: int, key: str) ->
             "drawn": predicted.drawn,
             "place": predicted.place.astype(np.int32),
         },
-        height=620,
+        height=420,
         on_send=url_values.number_handler({"seen": "seen"}, SEEN),
     )

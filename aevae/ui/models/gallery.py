@@ -42,7 +42,9 @@ def pick_view() -> str:
 def gallery(runs: Sequence[RunInfo]) -> None:
     """Show filters and a page of cards."""
     labels = run_picker.run_labels(runs)
-    shown = filtered(runs, *_filters(runs), labels)
+    controls = st.container(horizontal=True, vertical_alignment="bottom")
+    with controls:
+        shown = filtered(runs, *_filters(runs), labels)
     if not shown:
         st.info(
             _("No run matches the filters. Remove a filter to see more runs.")
@@ -54,7 +56,7 @@ def gallery(runs: Sequence[RunInfo]) -> None:
     page = 1
     if pages > 1:
         st.session_state[PAGE] = min(st.session_state.get(PAGE) or 1, pages)
-        page = st.number_input(_("Page of {}").format(pages), 1, pages, key=PAGE, width=150)
+        page = controls.number_input(_("Page of {}").format(pages), 1, pages, key=PAGE, width=130)
     for row in range((page - 1) * CARDS_PER_PAGE, min(page * CARDS_PER_PAGE, len(shown)), NUM_COLUMNS):
         for column, run in zip(
             st.columns(NUM_COLUMNS), shown[row : min(row + NUM_COLUMNS, page * CARDS_PER_PAGE)], strict=False
@@ -65,19 +67,18 @@ def gallery(runs: Sequence[RunInfo]) -> None:
 
 def _filters(runs: Sequence[RunInfo]) -> tuple[str, str | None, str | None]:
     families = list(dict.fromkeys(run.family for run in runs))
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        text = st.text_input(
-            _("Search"), key=TEXT, placeholder=_("name, data set, option"), max_chars=80, width=240,
-            bind="query-params", persist_state="session",
-        )  # fmt: skip
-        family = st.selectbox(
-            _("Family"), families, index=None, format_func=family_title, key=FAMILIES, persist_state="session",
-            placeholder=_("all"), width=220,
-        )  # fmt: skip
-        status = st.selectbox(
-            _("Status"), STATUSES, index=None, format_func=_, key=STATUS, persist_state="session",
-            placeholder=_("all"), width=160,
-        )  # fmt: skip
+    text = st.text_input(
+        _("Search"), key=TEXT, placeholder=_("name, data set, option"), max_chars=80, width=240,
+        bind="query-params", persist_state="session",
+    )  # fmt: skip
+    family = st.selectbox(
+        _("Family"), families, index=None, format_func=family_title, key=FAMILIES, persist_state="session",
+        placeholder=_("all"), width=190,
+    )  # fmt: skip
+    status = st.selectbox(
+        _("Status"), STATUSES, index=None, format_func=_, key=STATUS, persist_state="session",
+        placeholder=_("all"), width=150,
+    )  # fmt: skip
     return text, family, status
 
 

@@ -57,7 +57,7 @@ def sheet(
     below = 14 if labels else 0
     step_y, step_x = h * scale + gap + below, w * scale + gap
     out = Image.new("RGBA", (cols * step_x - gap, rows * step_y - gap), (0, 0, 0, 0))
-    draw, font = ImageDraw.Draw(out), ImageFont.load_default(11)
+    draw, font = ImageDraw.Draw(out), ImageFont.load_default(12)
     for i in range(rows * cols):
         r, c = divmod(i, cols)
         tile = Image.fromarray(cells[r, c]).resize((w * scale, h * scale), Image.Resampling.NEAREST)

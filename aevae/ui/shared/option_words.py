@@ -6,7 +6,7 @@ from aevae.ui.shared import markdown
 
 def option_title(name: str) -> str:
     """The title of an option: `lr` -> `learning rate`."""
-    return _titles().get(name) or _(name.replace("_", " "))
+    return (_common_titles() | _family_titles()).get(name) or _(name.replace("_", " "))
 
 
 def option_text(name: str, value: object) -> str:
@@ -20,8 +20,8 @@ def option_text(name: str, value: object) -> str:
     return _("{} epochs").format(text) if name == "epochs" else f"{option_title(name)} {text}"
 
 
-def _titles() -> dict[str, str]:
-    """Titles of the options whose names are no words."""
+def _common_titles() -> dict[str, str]:
+    """Titles of the options of data, training and all models, where the name is no word."""
     return {
         "name": _("data set"),
         "limit": _("number of training images"),
@@ -38,6 +38,13 @@ def _titles() -> dict[str, str]:
         "keep_best": _("keep the best epoch"),
         "precision": _("number format"),
         "centre": _("start from the mean image"),
+        "seed": _("seed"),
+    }
+
+
+def _family_titles() -> dict[str, str]:
+    """Titles of the options of single families, where the name is no word."""
+    return {
         "beta": _("weight of the KL (β)"),
         "gamma": _("weight of the capacity term (γ)"),
         "capacity": _("capacity of the code (nats)"),
@@ -80,5 +87,4 @@ def _titles() -> dict[str, str]:
         "belief_dim": _("dimensions of the belief"),
         "block": _("hidden units between belief and state"),
         "max_jump": _("longest jump (frames)"),
-        "seed": _("seed"),
     }

@@ -134,23 +134,29 @@ def pick_model(
     families: tuple[str, ...] | None = None,
     label: str | None = None,
     prefer: Sequence[str] = ("vae",),
+    default: str | None = None,
     help: str | None = None,
 ) -> str:
     """Name of the chosen finished run of these families (None: all). Stops the page with a message if there is none.
 
-    prefer: the default is the first run of the first of these families. An unknown value in the URL is replaced by the
-    default.
+    default: name of a run; without it, the first run of the first family of `prefer`. An unknown value in the URL is
+    replaced by the default.
     """
     runs = _runs_or_stop(families)
     order = sorted(range(len(runs)), key=lambda i: (_rank(runs[i].family, prefer), i))
     names = [run.name for run in runs]
-    return pick_run(st.selectbox, label or _("Model"), names, index=order[0], key=key, help=help)
+    first = names.index(default) if default in names else order[0]
+    return pick_run(st.selectbox, label or _("Model"), names, index=first, key=key, help=help)
 
 
-def pick_run(widget: Callable, label: str, names: Sequence[str], *, key: str, format_func=None, **rest):
-    """`address.pick` of runs: the widget shows labels, the address has names, including the default."""
+def pick_run(widget: Callable, label: str, names: Sequence[str], *, key: str, format_func=None, notes=st, **rest):
+    """`address.pick` of runs: the widget shows labels, the address has names, including the default.
+
+    notes: container for messages about runs of the link, for a widget in a closed pop-up.
+    """
     labels = {name: (format_func or label_of)(name) for name in names}  # labels may change with the next rerun
-    reader = address.LinkReader(partial(run_called, names=names), partial(_say_why_not, names=names), _say_gone)
+    say = partial(_say_why_not, names=names, notes=notes), partial(_say_gone, notes=notes)
+    reader = address.LinkReader(partial(run_called, names=names), *say)
     return address.pick(
         widget, label, names, key=key, format_func=lambda name: labels.get(name, name), always=True,
         reader=reader, **rest,
@@ -165,6 +171,7 @@ def pick_models(
     max_selections: int = 4,
     default: Sequence[str] | None = None,
     help: str | None = None,
+    notes=st,
 ) -> list[str]:
     """Names of 1..max_selections chosen finished runs, by default the first of each family. Stops the page if none."""
     runs = _runs_or_stop(families)
@@ -175,10 +182,10 @@ def pick_models(
     _forget_other_default(key, default)
     chosen = pick_run(
         st.multiselect, label or _("Models"), [run.name for run in runs], default=default, key=key,
-        max_selections=max_selections, help=help, wrap=True,
+        max_selections=max_selections, help=help, wrap=True, notes=notes,
     )  # fmt: skip
     if not chosen:
-        st.info(_("Choose at least one model."))
+        notes.info(_("Choose at least one model."))
         st.stop()
     return chosen
 
@@ -231,26 +238,26 @@ def _means(reference: str, name: str) -> bool:
     return name == reference or name.rpartition("-")[2].startswith(reference)
 
 
-def _say_why_not(reference: str, names: Sequence[str]) -> None:
+def _say_why_not(reference: str, names: Sequence[str], notes) -> None:
     """Show a message if a link refers to a run that this page cannot show, or to none or several."""
     others = [run for run in cached.runs() if run.name not in names]
     other = run_called(reference, [run.name for run in others])
     for run in others:
         if run.name == other:
-            return st.info(_("The link asks for {}: {}.").format(family_title(run.family), _why_not(run)))
+            return notes.info(_("The link asks for {}: {}.").format(family_title(run.family), _why_not(run)))
     several = len(_called(reference)) > 1
     reason = (
         _("several models have this name; use the full name of the run")
         if several
         else _("there is no such model here")
     )
-    st.info(_("The link asks for {}: {}.").format(markdown.escape(reference[:80]), reason))
+    notes.info(_("The link asks for {}: {}.").format(markdown.escape(reference[:80]), reason))
 
 
-def _say_gone(name: str) -> None:
+def _say_gone(name: str, notes) -> None:
     """Show a message that the chosen run is no longer in the store."""
     if name not in {run.name for run in cached.runs()}:
-        st.info(_("{} does not exist any more: it was deleted or renamed.").format(name))
+        notes.info(_("{} does not exist any more: it was deleted or renamed.").format(name))
 
 
 def _why_not(run: RunInfo) -> str:

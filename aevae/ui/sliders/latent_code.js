@@ -2,17 +2,16 @@
 // Every move decodes at once; the code is sent to Python after the release.
 
 import { paint, SIDE, stamp } from "../live/canvas.js";
-import { div, element, figures } from "../live/dom.js";
+import { div, element, figures, imageCanvas } from "../live/dom.js";
 import { logPrior } from "../live/gaussian.js";
 import { clamp } from "../live/maths.js";
 import { drawingChannel, idleWork, Stage } from "../live/page.js";
-import { changedIndex, clampCode, decodedImage, sharedCodeOf } from "./shared_code.js";
+import { changedIndex, clampCode, decodedImage, sharedCodeOf, shownImage } from "./shared_code.js";
 
 const ME = "latent_code";
 const IMAGE_WIDTH = 30; // pixels of one small image along a slider, with its gap
 const MIN_IMAGES = 5; // along a slider
 const MAX_IMAGES = 9;
-const MAX_IN_COLUMN = 4; // with more sliders there are two columns
 
 // ---- pure parts (tested with node) ----------------------------------------------------------------------------------
 
@@ -75,6 +74,8 @@ class Row {
     const { spec, low, high, step } = sliders;
     this.digits = decimals(step[dim]);
     this.film = element("canvas", { class: "film", height: SIDE, "aria-hidden": "true" });
+    this.thumb = imageCanvas({ "aria-hidden": "true" });
+    this.thumb.classList.add("thumb");
     this.input = element("input", {
       type: "range",
       min: low[dim],
@@ -91,7 +92,7 @@ class Row {
     const names = [element("b", {}, spec.names[dim]), element("span", {}, spec.amounts[dim])];
     this.root.append(
       element("div", { class: "name", title: spec.texts.row }, ...names, this.value),
-      div("track", this.film, this.input, div("rule", soft, this.home)),
+      div("track", this.film, this.thumb, this.input, div("rule", soft, this.home)),
     );
     this.input.onpointerdown = () => sliders.grab();
     this.input.oninput = () => sliders.turn(dim, Number(this.input.value));
@@ -131,6 +132,7 @@ class Row {
     const text = v.toFixed(this.digits);
     const outside = v < sliders.softLow[dim] || v > sliders.softHigh[dim];
     this.input.value = v;
+    this.thumb.style.left = `calc(${part(v, sliders.low[dim], sliders.high[dim])} * (100% - ${SIDE}px))`;
     this.value.textContent = text;
     this.input.setAttribute("aria-valuetext", outside ? `${text}, ${sliders.spec.texts.outside}` : text);
     this.root.classList.toggle("outside", outside);
@@ -167,8 +169,8 @@ class LatentCodeSliders extends Stage {
     this.gauge = div("gauge");
     this.rowsBox = div("rows");
     this.help = element("p", { class: "help" });
-    const left = div("left", this.figures, this.gauge);
-    root.append(div("parts", left, div("right", this.rowsBox, this.help)));
+    this.image = imageCanvas(); // the image of z, which all thumbs show
+    root.append(div("parts", this.figures, this.rowsBox, this.gauge, this.help));
     this.release = () => this.released(false);
     this.onResize(() => this.resized(), this.rowsBox);
   }
@@ -183,7 +185,7 @@ class LatentCodeSliders extends Stage {
     this.softLow = arrays.soft_low;
     this.softHigh = arrays.soft_high;
     if (spec.run !== this.run) this.open(spec, arrays);
-    if (models !== this.models) this.canvases = figures(this.figures, spec.models, spec.texts.image);
+    if (models !== this.models) this.canvases = figures(this.figures, spec.images ? spec.models : [], spec.texts.image);
     this.models = models;
     this.code.offer(arrays.z, spec.read);
     this.take(this.code.live ?? arrays.z);
@@ -223,10 +225,9 @@ class LatentCodeSliders extends Stage {
   layRows({ open, folded }) {
     this.rows = [];
     this.seen = new Set();
-    const scroller = getComputedStyle(this.rowsBox).overflowY === "visible" ? null : this.rowsBox; // null: the page
-    this.visibility = new IntersectionObserver((entries) => this.look(entries), { root: scroller, rootMargin: "80px" });
+    this.visibility = new IntersectionObserver((entries) => this.look(entries), { rootMargin: "80px" });
     const place = (dims) => {
-      const box = element("div", { class: dims.length > MAX_IN_COLUMN ? "grid" : "grid few" });
+      const box = div("grid");
       for (const dim of dims) {
         const row = new Row(this, dim);
         row.root.row = row;
@@ -256,6 +257,7 @@ class LatentCodeSliders extends Stage {
       }
     }
     this.filmsWork.start();
+    this.show();
   }
 
   resized() {
@@ -281,15 +283,20 @@ class LatentCodeSliders extends Stage {
     if (gauge.prior) numbers.append(element("span", {}, "log p(z) ", this.density, ` ${texts.nats}`));
     const lanes = div("lanes");
     if (gauge.prior) lanes.append(lane("prior", gauge.prior, texts.draws));
-    lanes.append(lane("codes", gauge.codes, texts.codes), div("over", this.needle));
+    const ends = div("ends", element("span", {}, "0"), element("span", {}, gauge.end.toPrecision(2)));
+    lanes.append(lane("codes", gauge.codes, texts.codes), div("over", this.needle), ends);
     this.gauge.replaceChildren(numbers, lanes, this.verdict);
     this.gauge.title = texts.gauge;
   }
 
   draw() {
     const { z } = this;
-    this.programs.forEach((program, i) => paint(this.canvases[i], decodedImage(program, z)));
-    for (const row of this.seen) row.show();
+    this.canvases.forEach((canvas, i) => paint(canvas, shownImage(this.programs, i, z)));
+    paint(this.image, decodedImage(this.programs[0], z));
+    for (const row of this.seen) {
+      row.show();
+      row.thumb.getContext("2d").drawImage(this.image, 0, 0);
+    }
     const { gauge, texts } = this.spec;
     const length = norm(z);
     this.norm.textContent = length.toFixed(2);

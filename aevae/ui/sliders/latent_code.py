@@ -23,6 +23,7 @@ PRIOR_STDS = 3.0  # smallest range of a slider, in standard deviations of the pr
 MAX_CODE_CHARACTERS = 12_000  # limit of a code in the URL
 _OWNER = "z_model"  # session: run to which the code belongs
 _DIGIT_SEEN = "z_digit"  # session: digit that was chosen when the code was last set
+_TEXT_SEEN = "z_text"  # session: text of the code when the page last ran
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +212,8 @@ def draw(space: LatentSpace, fitted: bool, next_one: bool = True) -> None:
 def settle(space: LatentSpace) -> None:
     """Replace the code after another model or another image was chosen.
 
-    A code in the address belongs to the model and the image in the same address.
+    A code in the address belongs to the model and the image in the same address, and a code that came into the session
+    together with a model or an image belongs to these.
     """
     state = st.session_state
     if (said := address.read_new(CODE)) is not None:
@@ -219,13 +221,14 @@ def settle(space: LatentSpace) -> None:
         state.pop(_OWNER, None)
         state.pop(_DIGIT_SEEN, None)
     digit = _digit_chosen()
+    is_old = state.get(_TEXT_SEEN) == state.get(CODE, "")
     if state.get(_OWNER) not in (None, space.name):
-        state[CODE] = ""
+        state[CODE] = "" if is_old else state[CODE]
         if space.latent_dim > 1:
             state[DIM_X], state[DIM_Y] = space.order[:2].tolist()
-    elif state.get(_DIGIT_SEEN) not in (None, digit):
+    elif state.get(_DIGIT_SEEN) not in (None, digit) and is_old:
         state[CODE] = ""
-    state[_OWNER], state[_DIGIT_SEEN] = space.name, digit
+    state[_OWNER], state[_DIGIT_SEEN], state[_TEXT_SEEN] = space.name, digit, state.get(CODE, "")
 
 
 def _digit_chosen() -> tuple[int, int]:
@@ -244,11 +247,12 @@ def sliders(dims: list[int], z: np.ndarray, space: LatentSpace, columns: int = 2
     """Show a slider for each of `dims`, row by row."""
     for start in range(0, len(dims), columns):
         for column, dim in zip(st.columns(columns), dims[start : start + columns], strict=False):
-            st.session_state[slider_key(dim)] = float(z[dim])
+            low, high = float(space.low[dim]), float(space.high[dim])
+            st.session_state[slider_key(dim)] = min(max(float(z[dim]), low), high)  # float32 rounds beyond the ends
             column.slider(
                 space.label(dim),
-                float(space.low[dim]),
-                float(space.high[dim]),
+                low,
+                high,
                 step=space.step(dim),
                 key=slider_key(dim),
                 on_change=move,
@@ -256,8 +260,14 @@ def sliders(dims: list[int], z: np.ndarray, space: LatentSpace, columns: int = 2
             )
 
 
-def choose_dim(label: str, dims: list[int], key: str) -> int:
-    """The chosen one of `dims`; the first is the default."""
+def choose_dims(space: LatentSpace) -> tuple[int, int]:
+    """Two different dimensions of a plane; the most used ones are the default."""
+    order = space.order.tolist()
+    x = _choose_dim(_("Across"), order, DIM_X)
+    return x, _choose_dim(_("Up"), [d for d in [order[1], order[0], *order[2:]] if d != x], DIM_Y)
+
+
+def _choose_dim(label: str, dims: list[int], key: str) -> int:
     return address.pick(st.selectbox, label, dims, format_func=lambda d: f"z{d}", key=key, width=120)
 
 
@@ -285,30 +295,33 @@ def code_field(space: LatentSpace) -> None:
 
 def start_buttons(space: LatentSpace) -> None:
     """Show buttons that set the code to zero, to a sample, or to that of the chosen digit."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    st.button(
+        _("Zero"), key="start_zero", on_click=set_code, args=(np.zeros(space.latent_dim), space),
+        help=_("Set all numbers to 0, the middle of the prior") if space.prior else _("Set all numbers to 0"),
+    )  # fmt: skip
+    st.button(
+        _("Random sample"), key="start_prior", icon=":material/casino:", on_click=draw, args=(space, False),
+        help=_("A sample of {}, the prior").format(prior_name(space.prior)) if space.prior
+        else _("A sample of N(0, I); this model has no prior"),
+    )  # fmt: skip
+    if not space.prior:
         st.button(
-            _("Zero"), key="start_zero", on_click=set_code, args=(np.zeros(space.latent_dim), space),
-            help=_("Set all numbers to 0, the middle of the prior") if space.prior else _("Set all numbers to 0"),
+            _("Fitted sample"), key="start_fitted", icon=":material/casino:", on_click=draw, args=(space, True),
+            help=_("A sample of a Gaussian with the mean and covariance of the test codes"),
         )  # fmt: skip
-        st.button(
-            _("Random sample"), key="start_prior", icon=":material/casino:", on_click=draw, args=(space, False),
-            help=_("A sample of {}, the prior").format(prior_name(space.prior)) if space.prior
-            else _("A sample of N(0, I); this model has no prior"),
-        )  # fmt: skip
-        if not space.prior:
-            st.button(
-                _("Fitted sample"), key="start_fitted", icon=":material/casino:", on_click=draw, args=(space, True),
-                help=_("A sample of a Gaussian with the mean and covariance of the test codes"),
-            )  # fmt: skip
-        st.button(
-            _("Chosen image"), key="start_digit", icon=":material/filter_9:", on_click=set_code, args=(None, space),
-            help=_("Set z to the code of the image chosen above"),
-        )  # fmt: skip
-        st.number_input(
-            _("Seed"), 0, 2**31 - 2, key=DRAW, width=110, bind="query-params",
-            help=_("Each sample raises the seed by one. The same seed gives the same code."),
-            on_change=draw, args=(space, False, False),
-        )  # fmt: skip
+    st.button(
+        _("Chosen image"), key="start_digit", icon=":material/filter_9:", on_click=set_code, args=(None, space),
+        help=_("Set z to the code of the chosen image"),
+    )  # fmt: skip
+
+
+def seed_field(space: LatentSpace) -> None:
+    """Show the seed of the samples."""
+    st.number_input(
+        _("Seed of the sample"), 0, 2**31 - 2, key=DRAW, width=180, bind="query-params",
+        help=_("Each sample raises the seed by one. The same seed gives the same code."),
+        on_change=draw, args=(space, False, False),
+    )  # fmt: skip
 
 
 def norm_note(z: np.ndarray, space: LatentSpace) -> str:

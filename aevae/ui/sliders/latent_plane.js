@@ -8,7 +8,7 @@ import { drawingChannel, idleWork, Stage } from "../live/page.js";
 import { PlaneMap, pinAt, spiral } from "./plane_map.js";
 import { PlanePainter } from "./plane_painter.js";
 import { lengthOf, pointAt, resample } from "./planes.js";
-import { changedIndex, clampCode, decodedImage, sharedCodeOf } from "./shared_code.js";
+import { changedIndex, clampCode, decodedImage, sharedCodeOf, shownImage } from "./shared_code.js";
 
 const ME = "latent_plane";
 const MAX_PINS = 24;
@@ -60,8 +60,9 @@ class LatentPlane extends Stage {
     );
     this.hint = element("p", { class: "help" });
     this.legend = div("legend");
-    const side = div("side", this.figures, this.controls, this.legend, this.hint);
-    this.root.append(div("parts", this.area, side));
+    this.more = element("summary", {});
+    const more = element("details", {}, this.more, this.controls);
+    this.root.append(div("parts", this.figures, this.area, div("side", this.legend, this.hint, more)));
     canvas.dataset.finger = "tap";
     // Not onDrag (canvas.js): the pointer decodes without a press, too, and a click differs from a drag.
     canvas.onpointermove = (event) => this.moved(event);
@@ -125,6 +126,7 @@ class LatentPlane extends Stage {
     this.noPath.textContent = texts.no_path;
     this.noPins.textContent = texts.no_pins;
     this.controls.setAttribute("aria-label", texts.path);
+    this.more.textContent = texts.path;
     const palette = classColours(this.root);
     const entries = (behind === "codes" ? classes : []).map((name, i) => {
       const dot = element("i", { class: "dot" });
@@ -159,7 +161,7 @@ class LatentPlane extends Stage {
   /** Paint the layer that follows the pointer. */
   draw() {
     if (!this.painter.field || this.isHidden || !this.z) return;
-    this.programs.forEach((program, i) => paint(this.canvases[i], decodedImage(program, this.z)));
+    this.canvases.forEach((canvas, i) => paint(canvas, shownImage(this.programs, i, this.z)));
     const { belief, z, memory: { pins } } = this, path = this.press?.moved ? this.press.path : this.memory.path;
     this.painter.paint(this.map, { belief, path, pins, z });
   }

@@ -14,51 +14,83 @@ from aevae.figures.palette import family_colour
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
 from aevae.ui.live import component
-from aevae.ui.shared import address, cached, image_sheets, run_picker
+from aevae.ui.shared import address, cached, image_sheets, redraw, run_picker
 from aevae.ui.shared.message import SEQUENCE_NUMBER, ListOf, Number, valid_fields
 from aevae.ui.shared.run_picker import DIGIT
 from aevae.ui.sliders import latent_code, server_view
 from aevae.ui.sliders.latent_code import LatentSpace
 
 BESIDE, PLANE, BEHIND, THREE = "beside", "plane", "behind", ("corner_a", "corner_b", "corner_c")
+SIZE = "code_size"
 LAST_MESSAGES = "z_read"  # session: component -> sequence number of its last message
 MAX_CODE = 1e30  # largest absolute value in a code; fits into float32
 GRID_SIDE = 15  # images per side of the manifold
 FIRST_CORNERS = (0, 1, 7)  # default classes of the three digits of a plane
 COMFORT_STDS = 2.0
 MAX_BESIDE = 3
-MAX_SINGLE_COLUMN = 4  # with more sliders there are two columns
+NUM_COLUMNS = 3  # of sliders on a wide screen
 GAUGE_QUANTILES = (0.05, 0.95)  # quantiles of the norm that the gauge shows
 
 
+def first_choice() -> str | None:
+    """Name of the VAE with the smallest plane: two dimensions if there is one. None without a VAE."""
+    runs = [run for run in cached.finished() if run.family == "vae" and run.latent_dim > 1]
+    return min(runs, key=lambda run: run.latent_dim).name if runs else None
+
+
+def shipped_vaes() -> dict[int, str]:
+    """Code size -> name of the shipped VAE with a plain network."""
+    runs = [run for run in cached.finished() if run.shipped and run.family == "vae" and run.latent_dim > 1]
+    return {run.latent_dim: run.name for run in runs if run.option("network") == "mlp"}
+
+
+def pick_size(space: LatentSpace) -> None:
+    """Show a switch between the shipped VAEs by the size of their codes, if there are several."""
+    sizes = dict(sorted(shipped_vaes().items()))
+    if len(sizes) < 2:
+        return
+    if sizes.get(space.latent_dim) == space.name:
+        st.session_state[SIZE] = space.latent_dim
+    else:
+        st.session_state.pop(SIZE, None)
+    st.segmented_control(
+        _("VAE with a code of"), list(sizes), format_func=lambda dim: _("{} numbers").format(dim), key=SIZE,
+        label_visibility="collapsed", on_change=_size_chosen, args=(sizes,),
+    )  # fmt: skip
+
+
+def _size_chosen(sizes: dict[int, str]) -> None:
+    """Choose the model of the size (a callback)."""
+    if st.session_state[SIZE]:
+        st.session_state[run_picker.MODEL] = sizes[st.session_state[SIZE]]
+    redraw.whole()
+
+
 def pick_beside(space: LatentSpace) -> list[str]:
-    """Names of at most MAX_BESIDE chosen runs with equal code size that decode the same code; in the URL."""
-    others = [r for r in cached.finished() if r.latent_dim == space.latent_dim and r.name != space.name]
-    names = [r.name for r in others]
+    """Names of at most MAX_BESIDE other runs that encode and decode the shown image again; in the URL."""
+    names = [run.name for run in cached.finished() if run.traits["has_encoder"] and run.name != space.name]
     return run_picker.pick_run(
         st.multiselect,
-        _("Second model"),
+        _("The same digit, by another model"),
         names,
         key=BESIDE,
         max_selections=MAX_BESIDE,
         disabled=not names,
-        placeholder=_("the same code, decoded by another model")
-        if names
-        else _("no other model has codes of this size"),
-        help=_("Only models with {} latent dimensions. In each model, a dimension has another meaning.").format(
-            space.latent_dim
-        ),
+        placeholder=_("no other model") if names else _("there is no other model"),
+        help=_("The other model encodes the shown image and decodes it again."),
         wrap=True,
     )
 
 
 def sliders(space: LatentSpace, z: np.ndarray, beside: list[str]) -> None:
-    """Show the live sliders with the code z (D,)."""
+    """Show the live sliders with the code z (D,), and the images if there is no plane that shows them."""
+    has_images = space.latent_dim < 2
     middle, spread = comfort(space)
     spec = {
         "run": space.name,
         "key": DIGIT,
         "models": _models([space.name, *beside]),
+        "images": has_images,
         "names": [f"z{d}" for d in range(space.latent_dim)],
         "amounts": [space.amount(d) for d in range(space.latent_dim)],
         "alive": len(space.alive),
@@ -78,23 +110,23 @@ def sliders(space: LatentSpace, z: np.ndarray, beside: list[str]) -> None:
     }
     kinds = {name: array.astype(np.int32 if name == "order" else np.float32) for name, array in arrays.items()}
     component.mount(
-        "latent_code", "latent_code_live", spec, kinds, programs=[space.name, *beside],
-        shape=_room(space, 1 + len(beside)),
+        "latent_code", "latent_code_live", spec, kinds, programs=[space.name, *(beside if has_images else [])],
+        shape=_room(space, has_images),
         on_send=lambda payload: receive(payload, space, "latent_code"),
     )  # fmt: skip
 
 
-def plane(space: LatentSpace, image: np.ndarray, label: int | None, beside: list[str]) -> None:
-    """Show the live plane and its options. image (1, 28, 28), float in [0, 1]: the chosen digit, of class `label`."""
+def plane(space: LatentSpace, image: np.ndarray, label: int | None, beside: list[str], place) -> None:
+    """Show the options of the live plane here, and the plane with the decoded images in the container `place`.
+
+    image (1, 28, 28), float in [0, 1]: the chosen digit, of class `label`.
+    """
     with st.container(horizontal=True, vertical_alignment="bottom"):
         mode = _choice(_("Plane"), PLANE, {"dims": _("of two dimensions"), "digits": _("through three digits")})
-        dims = _dims(space) if mode == "dims" else (0, 0)
+        dims = latent_code.choose_dims(space) if mode == "dims" else (0, 0)
         behind = _choice(_("Background"), BEHIND, {"codes": _("codes of test images"), "pictures": _("decoded images")})
         even = mode != "dims" or behind != "pictures" or not space.prior or not choose_grid_lines()
     corners = _corners(space) if mode == "digits" else np.zeros((0, 1, 28, 28))
-    if mode == "dims" and dims[0] == dims[1]:
-        st.info(_("Choose two different dimensions."))
-        return
     arrays = {"image": image_sheets.to_bytes(image).ravel()}
     if mode == "dims":
         arrays["xs"], arrays["ys"] = server_view.grid_lines(space, dims, GRID_SIDE, not even)
@@ -108,7 +140,8 @@ def plane(space: LatentSpace, image: np.ndarray, label: int | None, beside: list
         "behind": behind,
         "posterior": _posterior(space, label),
     }
-    _mount_plane(space, choice, arrays, beside, lambda payload: receive(payload, space, "latent_plane"))
+    with place:
+        _mount_plane(space, choice, arrays, beside, lambda payload: receive(payload, space, "latent_plane"))
 
 
 def plane_alone(space: LatentSpace, z: np.ndarray, on_send: Callable[[dict], None]) -> None:
@@ -141,7 +174,7 @@ def _mount_plane(
     }
     component.mount(
         "latent_plane", "latent_plane_live", spec | choice, arrays, programs=[space.name, *beside],
-        shape={"height": 460, "narrow": 640}, on_send=on_send,
+        shape={"height": 345, "narrow": 540}, on_send=on_send,
     )  # fmt: skip
 
 
@@ -184,15 +217,10 @@ def gauge(space: LatentSpace) -> dict:
     return {"codes": codes, "prior": prior.tolist() if space.prior else None, "std": space.prior, "end": end}
 
 
-def _room(space: LatentSpace, models: int) -> dict[str, int]:
+def _room(space: LatentSpace, has_images: bool) -> dict[str, int]:
     """Shape of the sliders in pixels (sliders/latent_code.css), which is reserved while they load."""
-    n = len(space.alive)
-    rows = 72 * n if n <= MAX_SINGLE_COLUMN else 63 * math.ceil(n / 2)
-    rows += 40 if space.dead else 0
-    gauge_height = 95 if space.prior else 77
-    images_height = 293 if models == 1 else 155 * math.ceil(models / 2)
-    narrow = min(63 * n + (40 if space.dead else 0), 368)
-    return {"height": max(min(rows, 528) + 45, images_height + gauge_height), "narrow": 232 + narrow}
+    n, more = len(space.alive), 150 + (40 if space.dead else 0) + (300 if has_images else 0)
+    return {"height": 65 * math.ceil(n / NUM_COLUMNS) + more, "narrow": 65 * n + more + 60}
 
 
 def _light(codes: np.ndarray) -> np.ndarray:
@@ -208,13 +236,6 @@ def _choice(label: str, key: str, options: dict[str, str]) -> str:
         st.segmented_control, label, list(options), default=next(iter(options)), required=True, key=key,
         format_func=options.get,
     )  # fmt: skip
-
-
-def _dims(space: LatentSpace) -> tuple[int, int]:
-    order = space.order.tolist()
-    return latent_code.choose_dim(_("Across"), order, latent_code.DIM_X), latent_code.choose_dim(
-        _("Up"), [order[1], order[0], *order[2:]], latent_code.DIM_Y
-    )
 
 
 def choose_grid_lines() -> bool:
@@ -274,7 +295,7 @@ def _slider_texts(space: LatentSpace) -> dict:
             "Double click, or Delete, resets a dimension to the chosen image (▴). The line below is the usual range, "
             "two standard deviations of {}. Arrow keys, Home and End move the slider in focus."
         ).format(_("the prior") if space.prior else _("the codes")),
-        "image": _("The image that {model} decodes from z"),
+        "image": _("Image by {model}"),
         "nats": _("nats"),
         "draws": _("samples of the prior"),
         "codes": _("codes of {}").format(codes),
@@ -295,7 +316,7 @@ def _plane_texts(space: LatentSpace) -> dict:
         "flat": _("Choose three different digits.")
         if len(np.unique(space.codes, axis=0)) > 2
         else _("There is no plane: the test images have fewer than three different codes. Choose another model."),
-        "image": _("The image that {model} decodes from z"),
+        "image": _("Image by {model}"),
         "path": _("Path and pins"),
         "play": _("▶ Play"),
         "pause": _("❚❚ Pause"),

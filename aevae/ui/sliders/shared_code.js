@@ -105,6 +105,12 @@ export function decodedImage(program, z) {
   return known.get(program);
 }
 
+/** What model i shows at z: the first decodes z, the others encode and decode its image again. */
+export function shownImage(programs, i, z) {
+  const image = decodedImage(programs[0], z);
+  return i ? programs[i].reconstruct(image) : image;
+}
+
 /** z within low..high. */
 export function clampCode(z, low, high) {
   return Float32Array.from(z, (v, i) => clamp(v, low[i], high[i]));

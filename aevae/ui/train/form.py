@@ -69,10 +69,9 @@ class Places:
 
 def places(parent, picture: bool) -> Places:
     """The places of a form in a container of the page. picture: whether a picture stands beside the options."""
-    family, start = parent.columns([3, 2], gap="large")
-    if not picture:
-        return Places(family, start, None, parent.columns([3, 2])[0])
-    return Places(family, start, *parent.columns([3, 2], gap="large"))
+    family, start = parent.columns([5, 3], gap="medium")
+    below, options = parent.columns([5, 3], gap="medium")
+    return Places(family, start, below, options) if picture else Places(family, start, None, below)
 
 
 def run_form(place: Places) -> tuple[list[RunConfig], str]:

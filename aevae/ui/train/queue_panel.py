@@ -1,20 +1,14 @@
 """The queue: active jobs, ended jobs, and the progress of jobs on other pages."""
 
-from collections.abc import Callable
-
 import streamlit as st
 
-from aevae.queue import jobs
-from aevae.queue.queuefile import Job, QueueBroken
+from aevae.queue.queuefile import Job
 from aevae.ui.frame import access
-from aevae.ui.frame.monitoring import beat
 from aevae.ui.i18n import _
-from aevae.ui.shared import cached, markdown, redraw, run_picker
+from aevae.ui.shared import markdown, run_picker
 from aevae.ui.train.jobs import (
-    MAX_JOBS,
     cancel_button,
     counts,
-    job_label,
     run_of,
     state_text,
     sweep_label,
@@ -31,33 +25,6 @@ SIGNS = {
     "failed": ":material/error:",
     "cancelled": ":material/cancel:",
 }
-
-
-def under_way(mine: Callable[[Job], bool]) -> bool:
-    """Show the progress of these jobs; True if there are any. Runs the page again when one has ended."""
-    numbers = [job.id for job in _waiting(mine)]
-    if numbers:
-        redraw.fragment(_under_way, run_every=beat())(mine, numbers)
-    return bool(numbers)
-
-
-def _waiting(mine: Callable[[Job], bool]) -> list[Job]:
-    try:
-        return sorted((job for job in jobs.jobs(MAX_JOBS) if job.active and mine(job)), key=lambda job: job.id)
-    except QueueBroken:
-        return []
-
-
-def _under_way(mine: Callable[[Job], bool], numbers: list[int]) -> None:
-    active = _waiting(mine)
-    if [job.id for job in active] != numbers:
-        cached.runs.clear()
-        st.rerun()
-    for job in active:
-        now = job.progress
-        part = min(now["step"] / now["steps"], 1.0) if now.get("steps") else 0.0
-        st.progress(part, f"{job_label(job)} · {state_text(job)}")
-    st.page_link("pages/lab/train.py", label=_("Watch the runs on the page Train"), icon=":material/model_training:")
 
 
 def queue_list(listing: list[Job], shown: set[str]) -> None:

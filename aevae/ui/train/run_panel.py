@@ -49,7 +49,7 @@ from aevae.ui.train.queue_panel import queue_list
 STEP_WAIT_SECONDS = 0.7  # seconds that a press of One step waits for the worker
 IMAGES_PER_ROW = 12  # images in a row of the sheet
 LABS = {"sequence": "pages/beyond/02_time.py", "pair": "pages/beyond/05_flow.py"}  # input -> where it is shown
-NEW_SECONDS, FIRST_BEAT_SECONDS = 10, 0.3  # for so long after a press, the page looks for images more often
+NEW_SECONDS, FIRST_BEAT_SECONDS = 8, 0.5  # for so long after a press, the page looks for images more often
 _ACTIVE = "train_active"  # session: `_active` at the last look
 
 

@@ -6,6 +6,11 @@ import { stage } from "../../live/page.js";
 /** Offset of row r, column c of frame f in images (F, rows, columns, 784). */
 export const placeOf = (f, r, c, rows, columns) => ((f * rows + r) * columns + c) * PIXELS;
 
+/** The names of the columns, where there are some. */
+function headsOf({ heads, heads_of: name }) {
+  return heads ? [div("row heads", div("name", name), div("digits", ...heads.map((text) => element("span", {}, text))))] : [];
+}
+
 export function mount(ctx) {
   let parts = null;
 
@@ -28,11 +33,10 @@ export function mount(ctx) {
 
   function build({ root, outbox, show, spec, arrays }) {
     const last = spec.frames.length - 1;
-    const kept = parts && +parts.slider.input.max === last ? parts.slider.input.value : spec.frame;
     const [, rows, columns] = arrays.images.shape;
     parts = {
       slider: slider(
-        { min: 0, max: last, step: 1, value: kept, "aria-label": spec.texts.slider },
+        { min: 0, max: last, step: 1, value: spec.frame, "aria-label": spec.texts.slider },
         { input: show, change: () => outbox.postLater(() => ({ frame: +parts.slider.input.value })) },
       ),
       note: div("note"),
@@ -43,14 +47,13 @@ export function mount(ctx) {
       })),
     };
     parts.slider.name.textContent = spec.texts.slider;
-    root.replaceChildren(
-      parts.slider.box, parts.note,
-      ...parts.rows.map(({ name, bar, canvases }) => {
-        const digits = element("div", { class: "digits", role: "img", "aria-label": spec.texts.images }, ...canvases);
-        digits.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
-        return div("row", div("name", name, div("track", bar)), digits);
-      }),
-    );
+    root.style.setProperty("--columns", columns);
+    root.style.setProperty("--shape", columns / rows);
+    const [first, ...others] = parts.rows.map(({ name, bar, canvases }) => {
+      const digits = element("div", { class: "digits", role: "img", "aria-label": spec.texts.images }, ...canvases);
+      return div("row", div("name", name, div("track", bar)), digits);
+    });
+    root.replaceChildren(parts.slider.box, parts.note, first, ...headsOf(spec.texts), ...others);
   }
 
   return stage(ctx, "beta", { build, draw });

@@ -1,4 +1,4 @@
-// Ten digits through a bottleneck of k numbers: by principal components, and by runs of this code size.
+// Ten digits through a bottleneck of k numbers: by principal components, and by an autoencoder of this code size.
 import { imageAt, paint, PIXELS, SIDE } from "../../live/canvas.js";
 import { div, element, fill, slider as rangeSlider } from "../../live/dom.js";
 import { stage } from "../../live/page.js";
@@ -17,15 +17,6 @@ export function partial(mean, axes, coefficients, k, out) {
     }
   }
   return out;
-}
-
-/** Index of the largest of ascending `sizes` that is at most k; -1 if all are larger. */
-export function largestWithin(sizes, k) {
-  let found = -1;
-  sizes.forEach((size, i) => {
-    if (size <= k) found = i;
-  });
-  return found;
 }
 
 /** A row of ten images: {canvases, title(text)}. */
@@ -47,27 +38,28 @@ export function mount(ctx) {
   let rows, slider, values;
 
   function build({ root, outbox, show, spec, arrays }) {
+    const { sizes, texts } = spec;
     values = new Float32Array(10 * PIXELS);
     slider = rangeSlider(
-      { min: 1, max: spec.left.length - 1, step: 1, value: spec.k, "aria-label": spec.texts.slider },
-      { input: show, change: () => outbox.postLater(() => ({ k: +slider.input.value })) },
+      { min: 0, max: sizes.length - 1, step: 1, value: sizes.indexOf(spec.k) },
+      { input: show, change: () => outbox.postLater(() => ({ k: sizes[+slider.input.value] })) },
     );
-    slider.name.remove();
+    slider.name.textContent = texts.slider;
     root.replaceChildren(slider.box);
-    rows = { clean: titledRow(root), pca: titledRow(root), run: titledRow(root) };
-    rows.clean.title(spec.texts.clean);
+    rows = { clean: titledRow(root), pca: titledRow(root), ae: titledRow(root) };
+    rows.clean.title(texts.clean);
     paintAll(rows.clean.canvases, arrays.digits);
   }
 
   function draw({ spec, arrays }) {
-    const k = +slider.input.value;
-    slider.say(fill(spec.texts.kept, { k }));
+    const n = +slider.input.value, k = spec.sizes[n], { texts } = spec, of = 10 * PIXELS;
+    const size = k === 1 ? texts.one : fill(texts.kept, { k });
+    const title = (name, error) => rows[name].title(fill(texts[name], { size, error: error.toFixed(1) }));
+    slider.say(size);
     paintAll(rows.pca.canvases, partial(arrays.mean, arrays.axes, arrays.coefficients, k, values));
-    rows.pca.title(fill(spec.texts.pca, { error: spec.left[k].toFixed(1) }));
-    const fits = largestWithin(spec.sizes, k);
-    rows.run.canvases.forEach((canvas) => canvas.classList.toggle("none", fits < 0));
-    rows.run.title(fits < 0 ? spec.texts.none : spec.names[fits]);
-    if (fits >= 0) paintAll(rows.run.canvases, arrays.images.subarray(fits * 10 * PIXELS, (fits + 1) * 10 * PIXELS));
+    title("pca", spec.left[k]);
+    paintAll(rows.ae.canvases, arrays.images.subarray(n * of, (n + 1) * of));
+    title("ae", spec.errors[n]);
   }
 
   return stage(ctx, "bottleneck", { build, draw });

@@ -66,14 +66,13 @@ export function classify(net, x) {
 
 class Classifier extends Stage {
   build({ root, outbox, show, spec: { texts, draws, most_draws: most } }) {
-    const value = this.draws?.input.value ?? draws;
     this.canvas = imageCanvas({ role: "img", "aria-label": texts.image });
     const change = () => outbox.postLater(() => ({ draws: +this.draws.input.value }));
-    this.draws = slider({ min: 1, max: most, step: 1, value, "aria-label": texts.draws }, { input: show, change });
+    this.draws = slider({ min: 1, max: most, step: 1, value: draws, "aria-label": texts.draws }, { input: show, change });
     this.draws.name.textContent = texts.draws;
     this.verdict = div("verdict");
     this.rows = Array.from({ length: CLASSES }, (_, c) => rowOf(c));
-    const heads = ["", "log p(x|c)", texts.nats, "p(c|x)", texts.net, "p(c|x)"];
+    const heads = ["", texts.densities, texts.bayes, texts.net];
     const head = div("row head", ...heads.map((text, i) => element(i ? "span" : "b", {}, text)));
     root.replaceChildren(
       div("side", this.canvas, this.draws.box, this.verdict),

@@ -5,6 +5,7 @@ import { prefersReducedMotion, Stage } from "../../live/page.js";
 import { paintSigned } from "../../live/signed.js";
 
 const PERIOD_MS = 3200; // period of the oscillation
+const ARRIVAL_MS = 5 * PERIOD_MS; // the oscillation that nobody started ends after this time
 
 /** out = x + step v. */
 export function pushed(x, v, step, out) {
@@ -16,7 +17,10 @@ export function pushed(x, v, step, out) {
 export const swing = (time, reach) => reach * Math.sin((2 * Math.PI * time) / PERIOD_MS);
 
 class Contraction extends Stage {
-  create({ root, outbox, show, spec }) {
+  playing = 0; // the request of the next frame
+
+  build({ root, outbox, show, spec }) {
+    this.stop();
     this.post = () => outbox.postLater(() => ({ push: Math.round(+this.slider.input.value * 10) }));
     const input = () => {
       this.pause();
@@ -26,10 +30,9 @@ class Contraction extends Stage {
     this.slider = slider(range, { input, change: this.post });
     this.button = button("", () => (this.playing ? this.pause() : this.play()), { class: "play" });
     this.row = div("row");
-    root.append(div("knobs", this.slider.box, this.button), this.row);
+    root.replaceChildren(div("legend", spec.texts.legend), this.row, div("knobs", this.slider.box, this.button));
     this.image = new Float32Array(PIXELS);
-    this.playing = 0;
-    if (spec.plays && !prefersReducedMotion()) this.play();
+    if (spec.plays && !prefersReducedMotion()) this.play(ARRIVAL_MS);
   }
 
   refresh({ spec, arrays }) {
@@ -46,9 +49,10 @@ class Contraction extends Stage {
     this.row.replaceChildren(...tiles);
   }
 
-  play() {
+  play(duration = Infinity) {
     const began = performance.now();
     const beat = (time) => {
+      if (time - began > duration) return this.rest();
       this.slider.input.value = swing(time - began, +this.slider.input.max).toFixed(1);
       this.show();
       this.playing = requestAnimationFrame(beat);
@@ -62,6 +66,14 @@ class Contraction extends Stage {
     this.stop();
     this.button.textContent = this.spec.texts.play;
     this.post();
+  }
+
+  /** End the oscillation of the arrival, at the step of the address. */
+  rest() {
+    this.stop();
+    this.button.textContent = this.spec.texts.play;
+    this.slider.input.value = this.spec.push / 10;
+    this.show();
   }
 
   draw({ spec, arrays }) {

@@ -186,7 +186,12 @@ class ContractionGeodesic extends Stage {
     });
     this.verdict = element("div", { class: "verdict", role: "status" });
     const frame = div("frame", this.map, ...this.handles);
-    root.append(frame, div("side", ...this.strips.map((s) => s.box), this.verdict));
+    this.names = { across: div("across"), up: div("up") };
+    this.legend = div("legend");
+    root.append(
+      div("plane", this.names.up, frame, this.names.across, this.legend),
+      div("side", ...this.strips.map((s) => s.box), this.verdict),
+    );
     this.onResize();
   }
 
@@ -220,6 +225,13 @@ class ContractionGeodesic extends Stage {
   }
 
   refresh({ spec: { texts } }) {
+    for (const name of ["across", "up"]) this.names[name].textContent = texts[name];
+    const classes = classColours(this.root).slice(0, 10).map((colour, c) => {
+      return element("span", {}, element("b", { style: `background: ${colour}` }), `${c}`);
+    });
+    this.legend.replaceChildren(
+      div("entries", texts.classes, ...classes), div("entries", `${texts.shade}: ${texts.little}`, element("i"), texts.much),
+    );
     this.shade = this.shaded();
     this.handles.forEach((node, i) => node.setAttribute("aria-label", fill(texts.handle, { name: "AB"[i] })));
     this.strips.forEach(({ strip }, n) => strip.setAttribute("aria-label", n ? texts.alongGeodesic : texts.alongStraight));

@@ -1,6 +1,6 @@
 // The posterior q(z|x) of one digit on a plane of the code. The user moves and scales it; the noise samples are fixed.
 import { onArrows, onDrag, paint, placeIn } from "../../live/canvas.js";
-import { button, div, element, fill, imageCanvases, setAll, slider, svg } from "../../live/dom.js";
+import { button, div, element, fill, imageCanvas, imageCanvases, setAll, slider, svg } from "../../live/dom.js";
 import { crossEntropy, gaussianOf, klToPrior, reparameterise } from "../../live/gaussian.js";
 import { Stage } from "../../live/page.js";
 
@@ -39,13 +39,17 @@ class Elbo extends Stage {
       this.post();
     });
     this.bars = { now: barOf(texts.now), base: barOf(texts.base) };
-    const title = div("title", texts.decoded);
+    this.x = imageCanvas({ role: "img", "aria-label": texts.x });
     const digits = element("div", { class: "digits", role: "img", "aria-label": texts.decoded }, ...this.canvases);
+    const images = div(
+      "images", element("figure", {}, element("figcaption", {}, texts.x), this.x),
+      element("figure", {}, element("figcaption", {}, texts.decoded), digits),
+    );
     const entries = [["recon", texts.recon], ["kl", "KL(q ‖ p)"]].map(([name, text]) => element("span", { class: name }, text));
     const legend = div("legend", ...entries);
     this.root.replaceChildren(
-      div("left", this.plane, this.spread.box, this.draws.box, this.back),
-      div("right", title, digits, legend, this.bars.now.row, this.bars.base.row),
+      div("left", this.plane, this.keyOf(), this.spread.box, this.draws.box, this.back),
+      div("right", images, legend, this.bars.now.row, this.bars.base.row),
     );
   }
 
@@ -75,6 +79,15 @@ class Elbo extends Stage {
       this.post();
     });
     return plane;
+  }
+
+  /** What the circles and dots of the plane mean. */
+  keyOf() {
+    const entries = Object.entries(this.spec.texts.legend).map(([name, text]) => {
+      const mark = svg("svg", { viewBox: "0 0 16 16" }, svg("circle", { class: name, cx: 8, cy: 8, r: name === "dot" ? 3.5 : 6 }));
+      return element("span", {}, mark, text);
+    });
+    return div("key", ...entries);
   }
 
   /** Standard deviation of the prior, in whose units the plane is. */
@@ -112,6 +125,7 @@ class Elbo extends Stage {
       paint(this.canvases[r], decoded);
       return decoded;
     };
+    paint(this.x, x);
     const found = terms(decode, x, mu, std, arrays.eps, state.draws, program.prior);
     const base = terms((z) => program.decode(z), x, own.mu, own.std, arrays.eps, state.draws, program.prior);
     this.canvases.forEach((canvas, r) => (canvas.hidden = r >= state.draws));

@@ -47,14 +47,18 @@ class Flow extends Stage {
     this.flow = new Float32Array(2 * PIXELS);
     this.images = Object.fromEntries(NAMES.map((name) => [name, new Float32Array(PIXELS)]));
     this.grid = gridImage();
-    const range = { min: -spec.most, max: spec.most, step: 0.02, value: spec.amount, "aria-label": spec.texts.slider };
+    const range = { min: -spec.most, max: spec.most, step: 0.02, "aria-label": spec.texts.slider };
     const change = () => outbox.postLater(() => ({ amount: +this.slider.input.value }));
     this.slider = slider(range, { input: show, change });
     this.slider.name.textContent = spec.texts.slider;
     this.canvases = Object.fromEntries(NAMES.map((name) => [name, imageCanvas()]));
     this.captions = Object.fromEntries(NAMES.map((name) => [name, element("figcaption")]));
     const figures = NAMES.map((name) => element("figure", {}, this.canvases[name], this.captions[name]));
-    root.replaceChildren(this.slider.box, div("images", ...figures));
+    root.replaceChildren(div("images", ...figures), this.slider.box);
+  }
+
+  build({ spec }) {
+    this.slider.input.value = spec.amount;
   }
 
   draw({ spec, arrays, images, programs: [program] }) {

@@ -17,7 +17,7 @@ const signed = (v, digits) => v.toFixed(digits).replace("-", "−");
 
 class Likelihoods extends Stage {
   build({ root, outbox, show, spec }) {
-    const { texts, dims, shown } = spec, values = this.sliders ? this.steps() : spec.steps;
+    const { texts, dims, shown } = spec, values = spec.steps;
     const on = { input: show, change: () => outbox.postLater(() => this.message()) };
     this.sliders = dims.map((d, i) => {
       const name = fill(texts.number, { number: d + 1 });
@@ -32,11 +32,8 @@ class Likelihoods extends Stage {
       outbox.post(this.message());
     });
     this.rows = shown.map((model) => this.rowOf(model));
-    const heads = [texts.mean, ...Array.from({ length: spec.draws }, () => texts.draw), texts.stray];
-    const names = heads.map((text) => element("span", {}, text));
     root.replaceChildren(
-      div("knobs", ...this.sliders.map(({ box }) => box), this.back), ...this.rows.map(({ node }) => node),
-      element("div", { class: "digits heads", "aria-hidden": "true" }, ...names),
+      ...this.rows.map(({ node }) => node), div("knobs", ...this.sliders.map(({ box }) => box), this.back),
     );
   }
 
@@ -44,7 +41,12 @@ class Likelihoods extends Stage {
   rowOf(model) {
     const { models, draws, texts } = this.spec, { kind, title, ...more } = models[model];
     const family = { ...likelihood(kind, more), isMean: kind === "gaussian" };
-    return { model, family, ...imageRow(title, draws + 2, fill(texts.images, { title })) };
+    const row = imageRow(title, draws + 2, fill(texts.images, { title }));
+    const std = Math.sqrt(more.variance).toFixed(2), stray = kind === "gaussian" ? fill(texts.flat, { std }) : texts.stray;
+    const samples = Array.from({ length: draws }, (_, i) => fill(texts.draw, { number: i + 1 }));
+    const names = [texts.mean, ...samples, stray].map((text) => element("span", {}, text));
+    row.node.append(element("div", { class: "digits heads", "aria-hidden": "true" }, ...names));
+    return { model, family, ...row };
   }
 
   steps() {

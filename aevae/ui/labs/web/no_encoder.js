@@ -143,7 +143,8 @@ class NoEncoder extends Stage {
     };
     this.line = svg("polyline", { fill: "none", "stroke-width": 2, "vector-effect": "non-scaling-stroke" });
     this.dot = svg("circle", { r: 4 });
-    this.code = element("div", { class: "code", role: "img", "aria-label": texts.code });
+    this.code = element("div", { class: "code", role: "img" });
+    [this.curveName, this.codeName] = [0, 1].map(() => element("figcaption"));
     this.said = element("p", { class: "said", role: "status" });
     const covers = Object.keys(COVERS).map((name) => button(texts[name], () => this.hide(cover(name))));
     const chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" }, this.line, this.dot);
@@ -153,8 +154,7 @@ class NoEncoder extends Stage {
       div("row", this.play, this.slider, this.said),
       div(
         "charts",
-        element("figure", {}, chart, element("figcaption", {}, texts.curve)),
-        element("figure", {}, this.code, element("figcaption", {}, texts.code)),
+        element("figure", {}, chart, this.curveName), element("figure", {}, this.code, this.codeName),
       ),
     );
   }
@@ -164,6 +164,7 @@ class NoEncoder extends Stage {
     this.clean = arrays.clean;
     this.at = spec.model.steps;
     this.isStale = true;
+    this.isNew = true;
   }
 
   refresh({ spec, arrays }) {
@@ -171,6 +172,8 @@ class NoEncoder extends Stage {
     this.runName = spec.run;
     this.model = { ...spec.model, net: arrays };
     this.slider.max = spec.model.steps;
+    if (this.isNew) this.run();
+    this.isNew = false;
   }
 
   drawn({ drawing }) {
@@ -274,6 +277,8 @@ class NoEncoder extends Stage {
       x: 6 + ((WIDTH - 12) * i) / Math.max(costs.length - 1, 1),
       y: 8 + ((HEIGHT - 16) * (high - cost)) / (high - low),
     }));
+    const nats = { high: high.toFixed(0), low: low.toFixed(0), steps: costs.length - 1 };
+    this.curveName.textContent = fill(this.spec.texts.curve, nats);
     this.line.setAttribute("points", this.points.map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" "));
   }
 
@@ -281,6 +286,8 @@ class NoEncoder extends Stage {
   drawCode(z) {
     if (this.code.children.length !== z.length) this.code.replaceChildren(...Array.from(z, () => element("i")));
     const largest = Math.max(0.6, ...Array.from(z, Math.abs));
+    this.codeName.textContent = fill(this.spec.texts.code, { most: largest.toFixed(1) });
+    this.code.setAttribute("aria-label", this.codeName.textContent);
     Array.from(this.code.children).forEach((bar, d) => {
       const part = (50 * Math.abs(z[d])) / largest;
       bar.style.height = `${part}%`;

@@ -89,6 +89,7 @@ class Pca extends Stage {
       div("name", texts.directions),
       element("div", { class: "row", role: "img", "aria-label": texts.directions }, ...this.tiles.map((tile) => tile.box)),
       this.verdict,
+      div("name", texts.pairs),
       div("row", ...this.pairs.map((pair) => pair.node)),
     );
   }

@@ -71,7 +71,7 @@ export function all(points, offsets, { count, x, y }) {
 // ---- the view -----------------------------------------------------------------------------------------------------
 
 class PcaOutliers extends Stage {
-  create({ outbox, root, spec }) {
+  create({ outbox, root }) {
     const rounded = () => ({ count: this.at.count, x: +this.at.x.toFixed(2), y: +this.at.y.toFixed(2) });
     const input = () => {
       this.at.count = +this.slider.input.value;
@@ -82,7 +82,6 @@ class PcaOutliers extends Stage {
     this.legend = element("div", { class: "legend", role: "status" });
     root.append(this.slider.box, this.canvas, this.legend);
     this.onResize();
-    this.at = { ...spec.at };
     onDrag(this.canvas, "tap", {
       start: () => (this.at.count ||= 3),
       move: (event) => {
@@ -95,6 +94,10 @@ class PcaOutliers extends Stage {
       this.go(this.at.x + right / 4, this.at.y + up / 4);
       outbox.postLater(rounded);
     });
+  }
+
+  build({ spec }) {
+    this.at = { ...spec.at };
   }
 
   refresh({ spec, arrays }) {
@@ -145,9 +148,10 @@ class PcaOutliers extends Stage {
     const { colours, texts } = this.spec;
     const entries = Object.entries(lines).map(([name, { angle }]) => {
       const text = fill(texts[name], { degrees: between(angle, clean).toFixed(0) });
-      return element("span", { class: name }, element("b", { style: `background: ${colours[name]}` }), text);
+      return element("span", { class: name }, element("b", { style: `color: ${colours[name]}` }), text);
     });
-    this.legend.replaceChildren(...entries);
+    const dot = element("b", { style: `color: ${colours.outlier}` });
+    this.legend.replaceChildren(...entries, element("span", { class: "outlier" }, dot, texts.outlier));
   }
 }
 

@@ -2,13 +2,14 @@
 import { disc, fitToBox, themeColours } from "../../live/canvas.js";
 import { button, div, element, fill, slider } from "../../live/dom.js";
 import { clamp } from "../../live/maths.js";
-import { Stage } from "../../live/page.js";
+import { prefersReducedMotion, Stage } from "../../live/page.js";
 
 const SHADES_ACROSS = 84; // side of the lattice of the density
 const ARROWS_ACROSS = 23; // side of the lattice of the arrows
 const NUM_WALKERS = 240;
 const STEP_SIZE = 0.35; // size of a Langevin step, in units of sigma
 const ANNEALING_STEPS = 420; // from the largest sigma to the smallest
+const ARRIVAL_STEPS = 300, ARRIVAL_FRAMES = 6; // steps of the walk that nobody started; frames for each of them
 
 // ---- pure parts -----------------------------------------------------------------------------------------------------
 
@@ -111,13 +112,13 @@ export function shares(walkers, parts) {
 const WORDS_MS = 250; // shortest interval between updates of the text
 
 class Score extends Stage {
-  create({ root, outbox, show, spec }) {
+  create({ root, outbox, show }) {
     const input = () => {
       this.annealingStep = null;
       show();
     };
     this.post = () => outbox.postLater(() => ({ sigma: +this.slider.input.value }));
-    this.slider = slider({ min: 0, max: 100, step: 1, value: spec.sigma }, { input, change: this.post });
+    this.slider = slider({ min: 0, max: 100, step: 1 }, { input, change: this.post });
     this.walk = button("", () => (this.running ? this.halt() : this.start(false)));
     this.anneal = button("", () => this.start(true));
     this.scatter = button("", () => {
@@ -129,14 +130,16 @@ class Score extends Stage {
     this.legend = div("legend");
     this.verdict = element("div", { class: "verdict", role: "status" });
     const buttons = div("buttons", this.walk, this.anneal, this.scatter);
-    root.append(this.slider.box, buttons, this.canvas, this.legend, this.verdict);
+    root.append(this.canvas, div("side", this.slider.box, buttons, this.legend, this.verdict));
     this.onResize();
     this.noise = normals();
     this.walkers = new Float64Array(2 * NUM_WALKERS);
     Object.assign(this, { running: 0, annealingStep: null, wordsTime: 0 });
+    if (!prefersReducedMotion()) this.start(false, ARRIVAL_FRAMES, ARRIVAL_STEPS);
   }
 
   build({ spec, arrays }) {
+    this.slider.input.value = spec.sigma;
     this.net = network([0, 2, 4].map((n) => ({ w: arrays[`${n}.weight`], b: arrays[`${n}.bias`] })), spec.finer);
     this.field = null;
     this.scatterWalkers();
@@ -152,6 +155,7 @@ class Score extends Stage {
       element("span", {}, element("b", { style: `background: ${colour}` }), texts.learnt),
       element("span", {}, element("b", { class: "truth" }), texts.truth),
       element("span", {}, element("b", { class: "dot" }), texts.walkers),
+      element("span", {}, element("b", { class: "density" }), texts.density),
     );
   }
 
@@ -164,13 +168,18 @@ class Score extends Stage {
     for (let i = 0; i < this.walkers.length; i++) this.walkers[i] = (2 * Math.random() - 1) * half;
   }
 
-  start(isAnnealing) {
+  /** Let the walkers step: every `frames` frames, `steps` times. */
+  start(isAnnealing, frames = 1, steps = Infinity) {
     cancelAnimationFrame(this.running);
     if (isAnnealing) this.scatterWalkers();
     this.annealingStep = isAnnealing ? 0 : null;
+    let frame = 0;
     const beat = () => {
-      this.advance();
-      this.draw();
+      if (frame++ % frames === 0) {
+        this.advance();
+        this.draw();
+      }
+      if (frame >= frames * steps) return this.halt();
       this.running = requestAnimationFrame(beat);
     };
     this.running = requestAnimationFrame(beat);

@@ -6,7 +6,7 @@ import { Stage } from "../../live/page.js";
 import { maxAbs, paintSigned, tint } from "../../live/signed.js";
 
 const NUM_STRONGEST = 8; // units that are shown individually
-const DIMMED = 2.5; // inactive units are darker by this factor
+const DIMMED = 1.2, BRIGHT = 0.6; // values of full brightness, of inactive and of active units; the largest is 1
 
 // ---- pure parts -----------------------------------------------------------------------------------------------------
 
@@ -49,9 +49,10 @@ class Sparse extends Stage {
     this.clean = shown("part main");
     this.made = shown("part main");
     this.parts = Array.from({ length: NUM_STRONGEST }, () => shown("part"));
+    this.partsName = div("name");
     this.sheetName = div("name");
     const row = div("row", ...[this.clean, this.made, ...this.parts].map((part) => part.box));
-    root.append(this.slider.box, row, this.verdict, this.sheetName, this.sheet);
+    root.append(this.slider.box, this.partsName, row, this.verdict, this.sheetName, this.sheet);
     this.image = new Float32Array(PIXELS);
     this.onResize(() => root.clientWidth !== this.width && show());
   }
@@ -68,6 +69,7 @@ class Sparse extends Stage {
     this.slider.name.textContent = texts.slider;
     this.clean.name.textContent = texts.clean;
     this.made.name.textContent = texts.made;
+    this.partsName.textContent = texts.parts;
     this.sheetName.textContent = texts.sheet;
     this.sheet.setAttribute("aria-label", texts.sheet);
   }
@@ -97,20 +99,25 @@ class Sparse extends Stage {
     this.paintSheet(new Set(kept));
   }
 
-  /** All filters, those in `kept` bright. */
+  /** All filters, those in `kept` bright and framed. */
   paintSheet(kept) {
     const { spec, arrays, sheet } = this;
     this.width = this.root.clientWidth;
-    const columns = columnsFor(spec.units, this.width), rows = Math.ceil(spec.units / columns), cell = SIDE + 2;
+    const columns = columnsFor(spec.units, this.width), rows = Math.ceil(spec.units / columns), cell = SIDE + 4;
     const image = new ImageData(columns * cell, rows * cell);
     for (let n = 0; n < spec.units; n++) {
       const u = arrays.shown[n], values = imageAt(arrays.filters, u);
-      const at = (Math.floor(n / columns) * cell + 1) * columns * cell + (n % columns) * cell + 1;
-      tint(values, maxAbs(values) * (kept.has(u) ? 0.8 : DIMMED), image.data, SIDE, at, columns * cell);
+      const at = (Math.floor(n / columns) * cell + 2) * columns * cell + (n % columns) * cell + 2;
+      tint(values, maxAbs(values) * (kept.has(u) ? BRIGHT : DIMMED), image.data, SIDE, at, columns * cell);
     }
     sheet.width = image.width;
     sheet.height = image.height;
-    sheet.getContext("2d").putImageData(image, 0, 0);
+    const g = sheet.getContext("2d");
+    g.putImageData(image, 0, 0);
+    g.strokeStyle = "#fff";
+    g.lineWidth = 2;
+    for (let n = 0; n < spec.units; n++)
+      if (kept.has(arrays.shown[n])) g.strokeRect((n % columns) * cell + 1, Math.floor(n / columns) * cell + 1, cell - 2, cell - 2);
   }
 }
 

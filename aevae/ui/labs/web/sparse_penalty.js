@@ -5,7 +5,7 @@ import { clamp } from "../../live/maths.js";
 import { Stage } from "../../live/page.js";
 
 const EDGE = 0.001; // the curve is drawn from here to 1 - EDGE
-const BOX = { left: 40, right: 8, top: 10, bottom: 30, width: 640, height: 260 };
+const BOX = { left: 40, right: 8, top: 30, bottom: 54, width: 640, height: 290 };
 const MAX_COST = 2; // nats, the top of the axis
 const BINS = 50;
 
@@ -40,21 +40,25 @@ export function curve(rho, steps = 300) {
 
 // ---- the view -------------------------------------------------------------------------------------------------------
 
-/** Lines and numbers of both axes. */
-function axesOf() {
+/** Lines, numbers and names of both axes. */
+function axesOf(texts) {
   const text = (content, attributes) => svg("text", attributes, content);
   const across = [0, 0.2, 0.4, 0.6, 0.8, 1].map((v) => {
-    return text(v.toFixed(1), { x: px(v), y: BOX.height - 12, "text-anchor": "middle" });
+    return text(v.toFixed(1), { x: px(v), y: BOX.height - 34, "text-anchor": "middle" });
   });
   const up = [0, 1, 2].flatMap((cost) => [
     svg("line", { x1: px(0), x2: px(1), y1: py(cost), y2: py(cost) }),
     text(`${cost}`, { x: BOX.left - 8, y: py(cost) + 4, "text-anchor": "end" }),
   ]);
-  return svg("g", { class: "axes" }, ...across, ...up);
+  const names = [
+    text(texts.across, { x: (px(0) + px(1)) / 2, y: BOX.height - 8, "text-anchor": "middle" }),
+    text(texts.up, { x: 4, y: 18 }),
+  ];
+  return svg("g", { class: "axes" }, ...across, ...up, ...names);
 }
 
 class SparsePenalty extends Stage {
-  create({ root, outbox, show, spec }) {
+  build({ root, outbox, show, spec }) {
     const post = () => outbox.postLater(() => ({ rho: +this.rho.input.value, hat: +this.hat.input.value }));
     const probability = (value) => slider({ min: 0.01, max: 0.99, step: 0.01, value }, { input: show, change: post });
     this.rho = probability(spec.rho);
@@ -67,12 +71,12 @@ class SparsePenalty extends Stage {
     const inside = svg("rect", { x: px(0), y: BOX.top, width: px(1) - px(0), height: py(0) - BOX.top });
     this.plot = svg(
       "svg", { viewBox: `0 0 ${BOX.width} ${BOX.height}`, role: "img" },
-      svg("clipPath", { id: "inside" }, inside), axesOf(), this.bars, this.wanted,
+      svg("clipPath", { id: "inside" }, inside), axesOf(spec.texts), this.bars, this.wanted,
       svg("g", { "clip-path": "url(#inside)" }, this.path, this.tangent), this.point,
     );
     onDrag(this.plot, "across", { move: (event) => this.move(event), done: post });
     this.said = element("div", { class: "said", role: "status" });
-    root.append(div("knobs", this.rho.box, this.hat.box), this.plot, this.said);
+    root.replaceChildren(div("knobs", this.rho.box, this.hat.box), this.plot, this.said);
   }
 
   move(event) {

@@ -22,7 +22,7 @@ export function fan(place, [, futures, jumps], seen, jump) {
   }));
 }
 
-const WIDTH = 480, HEIGHT = 200, EDGE = 34; // of the chart
+const WIDTH = 480, HEIGHT = 320, EDGE = 44, FOOT = 42, HEAD = 26; // of the chart
 const UNKNOWN = new Uint8Array(PIXELS).fill(90); // grey
 
 const FRAME_MS = 260;
@@ -70,10 +70,10 @@ class Time extends Stage {
     this.play = button("", () => (this.timer ? this.halt() : this.run()));
     this.chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": texts.chart });
     root.replaceChildren(
-      this.seenSlider.box,
       div("images", ...[this.truth, this.belief, ...this.futures].map(({ node }) => node)),
+      element("figure", { class: "plot" }, this.chart, element("figcaption", {}, texts.chart)),
+      this.seenSlider.box,
       div("knob", this.play, this.clock.input, this.clock.value),
-      element("figure", {}, this.chart, element("figcaption", {}, texts.chart)),
     );
     this.halt();
   }
@@ -131,16 +131,17 @@ class Time extends Stage {
   /** A chart of positions over frames: true, seen, and of all futures. */
   drawChart(seen) {
     const { arrays, spec, last } = this, futures = arrays.drawn.shape[1];
-    const y = (place) => HEIGHT - 22 - ((HEIGHT - 32) * (place + 14)) / 27;
+    const y = (place) => HEIGHT - FOOT - 2 - ((HEIGHT - FOOT - HEAD - 8) * (place + 14)) / 27;
     const dot = (kind, frame, place, r, jitter = 0) =>
       svg("circle", { class: kind, cx: this.x(frame) + jitter, cy: y(wrapped(place)), r });
     const text = (x, y, anchor, content) => svg("text", { x, y, "text-anchor": anchor }, String(content));
     const points = fan(arrays.place, arrays.drawn.shape, seen, spec.jump).filter(({ frame }) => frame <= last);
     const truth = Array.from({ length: this.frames }, (_, t) => (t < seen ? ["seen", 5] : ["true", 7]));
-    this.hand = svg("line", { y1: 6, y2: HEIGHT - 20, class: "hand" });
+    this.hand = svg("line", { y1: HEAD, y2: HEIGHT - FOOT, class: "hand" });
     this.chart.replaceChildren(
-      svg("line", { x1: EDGE, x2: WIDTH - 10, y1: HEIGHT - 20, y2: HEIGHT - 20, class: "axis" }),
-      ...[0, 5, 10, 15].map((frame) => text(this.x(frame), HEIGHT - 4, "middle", frame + 1)),
+      svg("line", { x1: EDGE, x2: WIDTH - 10, y1: HEIGHT - FOOT, y2: HEIGHT - FOOT, class: "axis" }),
+      text(4, 16, "start", spec.texts.up), text(WIDTH - 10, HEIGHT - 4, "end", spec.texts.across),
+      ...[0, 5, 10, 15].map((frame) => text(this.x(frame), HEIGHT - FOOT + 18, "middle", frame + 1)),
       ...[-14, 0, 13].map((place) => text(EDGE - 6, y(place) + 4, "end", place)),
       this.hand,
       ...truth.map(([kind, r], t) => dot(kind, t, arrays.column[t], r)),
