@@ -31,7 +31,6 @@ SHOWN = {  # address -> query of its address, and what its picture shows, if it 
     "models": ("", "[data-testid=stImage] img"),
     "sliders": ("", ".latent_plane, .latent_code"),
     "embeddings": ("", ".atlas canvas"),
-    "interpolate": ("", ".scrub canvas.digit"),
     "score": ("", ".score canvas"),
 }
 

@@ -17,9 +17,10 @@ WAYS = {"sliders": "Play", "train": "Train your own", "two-planes": "Learn"}  # 
 
 # The link of a card covers the card. The outline of the focus is that of the card, too.
 STYLE = """
+.stVerticalBlock:is([class*="st-key-cards_"], .st-key-ways) { align-items: stretch; }
 [class*="st-key-cards_"] { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: 0.9rem; }
 .st-key-ways { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: 0.9rem; }
-:is([class*="st-key-cards_"], .st-key-ways) > div { display: grid; }
+:is([class*="st-key-cards_"], .st-key-ways) > div { display: grid; height: 100%; }
 [class*="st-key-card_"] { position: relative; overflow: hidden; gap: 0.35rem; padding: 0.75rem; }
 [class*="st-key-card_"] img { border-radius: 4px; }
 [class*="st-key-card_"] [data-testid="stPageLink"] a { position: static; padding: 0; background: none; }
@@ -29,6 +30,7 @@ STYLE = """
 [class*="st-key-card_"]:has(a:focus-visible) { outline: 3px solid #4074CB; outline-offset: 2px; }
 [class*="st-key-card_"] a:focus-visible { outline: none; box-shadow: none; }
 [class*="st-key-card_"] p { line-height: 1.35; }
+[class*="st-key-card_"] a :is(span, p) { white-space: normal; }
 """
 
 

@@ -1,7 +1,7 @@
 // The figure of the page Start: board -> encoder -> plane of codes -> decoder -> image. A hand wanders over the plane
 // until somebody draws or touches the plane. Everything is computed in the browser.
 
-import { paint } from "../live/canvas.js";
+import { ARROWS, paint } from "../live/canvas.js";
 import { button, div, element, fill, imageCanvas } from "../live/dom.js";
 import { Stage } from "../live/page.js";
 import { Board } from "../digit/draw.js";
@@ -94,11 +94,11 @@ class Toy extends Stage {
 
   /** The arrow keys choose the model. */
   turn(event) {
-    const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
-    if (!by) return;
+    const way = ARROWS[event.key], count = this.buttons.length;
+    if (!way) return;
     event.preventDefault();
-    const count = this.buttons.length;
-    this.choose((this.chosen + by + count) % count, true);
+    const [right, up] = way;
+    this.choose((this.chosen + right - up + count) % count, true);
     this.buttons[this.chosen].focus();
   }
 
