@@ -75,7 +75,7 @@ layout.explain(_("What did you see?"), tries.what_is_seen())
 layout.explain(
     _("Which metrics can be compared"),
     _(
-        "The metrics are means over test images: sums over pixels and over dimensions of the code, in nats. Compare "
+        "The metrics are means over test images: sums over pixels and latent dimensions, in nats. Compare "
         "`recon`, `ELBO` and `NLL` only between models with the same likelihood of a pixel (Bernoulli, Gaussian ...), "
         "because a density has no upper limit. You can always compare the squared error.\n\n"
         "The table shows as many digits as the standard error over the test images allows. A difference between two "
