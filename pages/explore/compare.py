@@ -28,7 +28,6 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         chosen = sorted((run for run in runs if run.name in names), key=lambda run: names.index(run.name))
         dataset = choice.pick_dataset(runs, chosen)
         found = choice.pick_families([run for run in runs if dataset in run.metrics])
-    views.report_button(chosen, dataset)
 line.markdown(choice.summary(chosen, dataset))
 
 view = address.pick(
@@ -67,6 +66,7 @@ run_picker.say_rises({run_picker.label_of(run.name): run for run in chosen})
 frame = table.table(found, names, dataset, columns, pin)
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     table.definitions(columns)
+    views.report_button(chosen, dataset)
     views.download_buttons("numbers", csv=lambda: table.table_csv(frame, found, columns, dataset))
 with st.expander(_("All models in one table")):
     table.show_table(frame[["model", *brief, "chosen"]], found, brief, pin, dataset)
