@@ -90,7 +90,7 @@ def report(infos: Sequence[RunInfo], dataset: str = "") -> str:
     body = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="quiet">Made on {time.strftime("%Y-%m-%d")} with aevae {__version__}, '
-        f"Python {platform.python_version()}. Metrics are sums over pixels and dimensions of the code, means over "
+        f"Python {platform.python_version()}. Metrics are sums over pixels and latent dimensions, means over "
         "images, in nats.</p>",
         *_numbers(infos, names, dataset),
         *_trade_off(infos, names, dataset),

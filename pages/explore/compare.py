@@ -28,7 +28,6 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         chosen = sorted((run for run in runs if run.name in names), key=lambda run: names.index(run.name))
         dataset = choice.pick_dataset(runs, chosen)
         found = choice.pick_families([run for run in runs if dataset in run.metrics])
-    views.report_button(chosen, dataset)
 line.markdown(choice.summary(chosen, dataset))
 
 view = address.pick(
@@ -67,6 +66,7 @@ run_picker.say_rises({run_picker.label_of(run.name): run for run in chosen})
 frame = table.table(found, names, dataset, columns, pin)
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     table.definitions(columns)
+    views.report_button(chosen, dataset)
     views.download_buttons("numbers", csv=lambda: table.table_csv(frame, found, columns, dataset))
 with st.expander(_("All models in one table")):
     table.show_table(frame[["model", *brief, "chosen"]], found, brief, pin, dataset)
@@ -75,7 +75,7 @@ layout.explain(_("What did you see?"), tries.what_is_seen())
 layout.explain(
     _("Which metrics can be compared"),
     _(
-        "The metrics are means over test images: sums over pixels and over dimensions of the code, in nats. Compare "
+        "The metrics are means over test images: sums over pixels and latent dimensions, in nats. Compare "
         "`recon`, `ELBO` and `NLL` only between models with the same likelihood of a pixel (Bernoulli, Gaussian ...), "
         "because a density has no upper limit. You can always compare the squared error.\n\n"
         "The table shows as many digits as the standard error over the test images allows. A difference between two "

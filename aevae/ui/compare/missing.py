@@ -22,7 +22,7 @@ _ASKED, _SAID = "compare_asked", "compare_said"  # session: evaluations that wer
 
 
 def gaps(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> dict[str, dict[str, list[str]]]:
-    """Run -> cost ("quick", "slow") -> numbers that the run could have on this data set but lacks."""
+    """Run -> cost ("quick", "slow") -> metrics that the run could have on this data set but lacks."""
     requested = [name for name in names if name in metrics.METRICS and name not in FIRST]  # FIRST: every run has them
     found: dict[str, dict[str, list[str]]] = {}
     for run in chosen:

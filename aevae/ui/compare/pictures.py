@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from aevae.reporting import comparison
 from aevae.store.checkpoints import RunInfo
+from aevae.ui.compare import table
 from aevae.ui.film import film_view
 from aevae.ui.i18n import _
 from aevae.ui.shared import image_sheets, run_picker
@@ -31,6 +31,7 @@ STYLE = """
 def show(runs: Sequence[RunInfo], dataset: str) -> None:
     """Reconstructions and decoded random codes of the last frame of each run's film: no model has to be opened."""
     films = {run.name: film for run in runs if (film := film_view.read(run)) is not None}
+    errors = dict(zip((run.name for run in runs), table.cell_texts("sse", runs, None, dataset), strict=True))
     rows, before = [], None
     for run in (run for run in runs if run.name in films):
         film = films[run.name]
@@ -40,7 +41,7 @@ def show(runs: Sequence[RunInfo], dataset: str) -> None:
             title = _("original images") if before is None else _("original images of the next models")
             rows.append(_cells(title, "", _image(original, title), html.escape(_("random codes, decoded:"))))
             before = original
-        rows.append(_row(run, film["recon"][-1][chosen], film["sample"][-1][:NUM_IMAGES], dataset))
+        rows.append(_row(run, errors[run.name], film["recon"][-1][chosen], film["sample"][-1][:NUM_IMAGES]))
     st.html(f'<style>{STYLE}</style><div class="pictures">{"".join(rows)}</div>')
     without = [run_picker.label_of(run.name) for run in runs if run.name not in films]
     if without:
@@ -55,15 +56,11 @@ def one_of_each(labels: np.ndarray) -> np.ndarray:
     return chosen[np.argsort(labels[chosen], kind="stable")]
 
 
-def _row(run: RunInfo, recon: np.ndarray, sample: np.ndarray, dataset: str) -> str:
+def _row(run: RunInfo, error: str, recon: np.ndarray, sample: np.ndarray) -> str:
     label = run_picker.label_of(run.name)
-    values = run.metrics.get(dataset, {})
-    note = ""
-    if "sse" in values:
-        digits = comparison.decimals([comparison.standard_error("sse", values)])
-        note = _("squared error {}").format(comparison.rounded(values["sse"], digits))
+    note = _("squared error {}").format(error)
     if not run.traits["generative"]:
-        note = ", ".join(filter(None, (note, _("no prior"))))
+        note = f"{note}, " + _("no prior")
     return _cells(
         label, note, _image(recon, _("Reconstructions by {}").format(label)),
         _image(sample, _("Random codes, decoded by {}").format(label)),

@@ -33,7 +33,7 @@ def of_models(runs: Sequence[RunInfo]) -> list[Try]:
 
 
 def what_is_seen() -> str:
-    """The lesson of the default models. `tests/test_page_compare_lesson.py` measures it."""
+    """The lesson of the default models. `tests/test_lessons.py` measures it."""
     return _(
         "- No model is the best by every metric. The VQ-VAE has the smallest squared error, then come AE, VAE and "
         "β-VAE.\n"

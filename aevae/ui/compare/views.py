@@ -202,7 +202,7 @@ def dimensions(runs: Sequence, dataset: str) -> None:
         )  # fmt: skip
         st.caption(
             _(
-                "Each row changes one dimension of the code over ±2.5 standard deviations, from left to right. The "
+                "Each row changes one latent dimension over ±2.5 standard deviations, from left to right. The "
                 "other dimensions stay fixed. Dimensions of two models are paired one to one, so that their "
                 "correlations r over {:,} images are as large as possible in total. If r is negative, the row runs in "
                 "the opposite direction."
@@ -306,7 +306,7 @@ def report_button(chosen: Sequence[RunInfo], dataset: str) -> None:
     st.download_button(
         _("Report"), lambda: report.report(chosen, dataset), "aevae-report.html", "text/html", key="compare_report",
         icon=":material/description:", on_click="ignore", type="primary",
-        help=_("Downloads one page to keep or hand in: figures, numbers, configs, and the commands that reproduce "
+        help=_("Downloads one page to keep or hand in: figures, metrics, configs, and the commands that reproduce "
                "them."),
     )  # fmt: skip
 

@@ -39,7 +39,7 @@ def of_maps() -> list[Try]:
 
 
 def what_is_seen() -> str:
-    """The lesson of the default maps. `tests/test_page_embeddings_lesson.py` measures these numbers."""
+    """The lesson of the default maps. `tests/test_lessons.py` measures these numbers."""
     return _(
         "- Digits of one class lie together, although neither model nor map has seen a label. In the map of the AE "
         "90 % of the 1,000 digits are among digits of their own class (10-NN accuracy), in the map of the VAE 91 %. "
