@@ -10,6 +10,7 @@ import { changedIndex, clampCode, decodedImage, sharedCodeOf, shownImage } from 
 
 const ME = "latent_code";
 const IMAGE_WIDTH = 30; // pixels of one small image along a slider, with its gap
+const NUM_BUILT_AT_ONCE = 24; // sliders that exist before they come into view, also for keys and screen readers
 const MIN_IMAGES = 5; // along a slider
 const MAX_IMAGES = 9;
 
@@ -238,6 +239,7 @@ class LatentCodeSliders extends Stage {
       return box;
     };
     this.rowsBox.replaceChildren(place(open));
+    for (const row of this.rows.slice(0, NUM_BUILT_AT_ONCE)) row.build();
     if (!open.length) this.rowsBox.append(element("p", { class: "none" }, this.spec.texts.none));
     if (!folded.length) return;
     const summary = element("summary", {}, this.spec.texts.dead);
