@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from aevae import metrics, runs
+from aevae.datasets.base import Split
 from aevae.metrics import METRICS, evaluation
 from aevae.metrics.metric import Metric, Sample
 from aevae.queue import evaluation_task
@@ -314,7 +315,6 @@ def test_it_stops_and_keeps_what_was_found(store):
 
 def test_the_readers_of_codes():
     """Codes that are the class are read by both readers; codes that are noise by none."""
-    from aevae.datasets.base import Split
     from aevae.metrics import codes
 
     labels = np.arange(400) % 4
@@ -362,3 +362,8 @@ def test_pca_is_that_of_scikit_learn():
     )
     ours = x - mean - (x - mean) @ components.T @ components
     assert np.square(ours).sum() == pytest.approx(np.square(x - theirs.inverse_transform(theirs.transform(x))).sum())
+
+
+def test_white_is_one_in_every_metric():
+    split = Split(np.full((2, 1, 28, 28), 255, np.uint8), np.zeros(2, np.int64))
+    assert Sample(split).images.unique().tolist() == [1.0]

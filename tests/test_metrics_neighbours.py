@@ -61,6 +61,5 @@ def test_overlap_is_jaccard():
 @pytest.mark.parametrize("shapes", [((3,), (5, 3)), ((2, 3), (3,)), ((2, 3), (5, 4))])
 def test_wrong_shapes_are_one_sentence(shapes):
     points, bank = map(np.zeros, shapes)
-    for search in (neighbours.nearest, neighbours.count_within):
-        with pytest.raises(ValueError, match="are needed, got shapes"):
-            search(points, bank, 1)
+    with pytest.raises(ValueError, match="are needed, got shapes"):
+        neighbours.nearest(points, bank, 1)

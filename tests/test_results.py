@@ -98,7 +98,7 @@ def test_kept_results(path):
     assert (ROOT / (result["command"].split()[2].replace(".", "/") + ".py")).exists()
 
 
-@pytest.mark.parametrize("name", ["range_few", "range_today", "range_long", "goals", "goals_long"])
+@pytest.mark.parametrize("name", ["range_few", "range_today", "range_long", "range_sharp", "goals", "goals_long"])
 def test_the_range_was_measured_with_todays_rate(name):
     from benchmarks import recipe
 
