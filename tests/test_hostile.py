@@ -241,7 +241,9 @@ def test_nothing_writes_html_but_what_is_known():
         hidden,
         'PRESENT_BUTTON.format(html.escape(hint), html.escape(_("Present"))), width="content"',
         "strips_html(labels, walks)",
-        "steps_html(steps, columns, titles)",
+        "steps_html(steps, columns, titles, large)",
+        "f\"{_STYLE}<div>{' &ensp; '.join(parts)}</div>\"",
+        'f\'<style>{STYLE}</style><div class="pictures">{"".join(rows)}</div>\'',
     }
     scripts = "\n".join(file.read_text(encoding="utf-8") for file in (paths.ROOT / "aevae/ui").rglob("*.js"))
     assert not re.search(r"outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", scripts)

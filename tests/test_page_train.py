@@ -83,7 +83,9 @@ def test_the_worker_is_woken_by_the_page(empty_store, monkeypatch):
 
 def test_an_idle_worker_has_imported_torch(empty_store):
     code = "import sys; from aevae.queue.worker import Worker; Worker()._prepare(); print('torch' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=paths.ROOT, stdout=subprocess.PIPE, encoding="utf-8", check=True
+    )
     assert found.stdout.split() == ["True"]
 
 
@@ -341,10 +343,11 @@ def test_own_images_by_path(empty_store, tmp_path):
 def test_the_rate_follows_until_somebody_sets_it(empty_store):
     at = open_train_page(train_data="mnist-5k")
     rate = lambda: at.number_input(key="train_lr").value  # noqa: E731
-    assert rate() == preset("fast", DataConfig()).lr
+    model = family_class("ae").Config
+    assert rate() == preset("fast", DataConfig(), model).lr
     at.number_input(key="train_epochs").set_value(100).run()
-    followed = preset("fast", DataConfig(), epochs=100).lr
-    assert rate() == followed < preset("fast", DataConfig()).lr
+    followed = preset("fast", DataConfig(), model, epochs=100).lr
+    assert rate() == followed < preset("fast", DataConfig(), model).lr
     at.number_input(key="train_lr").set_value(3e-4).run()
     at.number_input(key="train_epochs").set_value(5).run()
     assert rate() == 3e-4 and queued(at).train.lr == 3e-4, "what somebody set stays"

@@ -179,7 +179,13 @@ def test_a_page_without_a_server_version_promises_none(store, path):
 
 # -- which pages have a version that the server computes ---------------------------------------------------------------
 
-ON_THE_SERVER = {"show", "server_sliders", "_scrub_on_server", "cards"}  # functions that show images made by the server
+ON_THE_SERVER = {
+    "show",
+    "server_sliders",
+    "_scrub_on_server",
+    "cards",
+    "show_samples",
+}  # functions that show images made by the server
 
 
 def branches_with_a_promise(tree: ast.Module) -> Iterator[list[ast.stmt]]:

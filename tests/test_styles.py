@@ -21,6 +21,7 @@ def selectors(sheet: str) -> list[str]:
 
 def roots(selector: str) -> set[str]:
     """The modules that a selector is about, by its first class after `.live`."""
+    selector = re.sub(r"^\.live:has\((\.[\w-]+)\)", r"\1", selector)  # the container of the module
     first = re.match(r"(?:\.live )?(?::is\(([^)]*)\)|(\.[\w-]+))", selector)
     return set(re.findall(r"\.([\w-]+)", first.group(1) or first.group(2))) if first else set()
 

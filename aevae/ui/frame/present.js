@@ -4,6 +4,7 @@
 
 import { setZoom } from "../live/canvas.js";
 import { button, div, element } from "../live/dom.js";
+import { clamp } from "../live/maths.js";
 
 const TEXT_ZOOM = 22 / 16; // a text of 16 px is shown with 22 px
 // [zoom, width in % of the window]: the first in which the picture fits into the window is taken
@@ -122,7 +123,7 @@ export class Present {
 
   /** To the next or the previous thing to try. */
   go(by) {
-    const all = lines(), to = Math.min(Math.max(this.step + by, 0), all.length);
+    const all = lines(), to = clamp(this.step + by, 0, all.length);
     if (to === this.step) return;
     this.step = to;
     this.say();
