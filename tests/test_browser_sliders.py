@@ -59,6 +59,8 @@ class SlidersTab(Tab):
 def test_a_slider_decodes_while_it_is_dragged_and_sends_the_final_value(browser, shared_server):
     tab = SlidersTab(browser).open(f"{shared_server.url}/sliders{VAE20}")
     mouse, slider = tab.page.mouse, tab.slider()
+    thumb = tab.page.locator(".latent_code .thumb").first.bounding_box()
+    assert thumb["width"] == thumb["height"] == 28, "an image, no wider than the part of the film that it covers"
     before, start = tab.picture(), tab.value()
     mouse.move(*tab.at(slider, 0.3))
     mouse.down()
