@@ -37,6 +37,7 @@ def test_the_main_story(browser, server):
     tab.page.get_by_role("button", name="Train", exact=True).click()
     tab.page.get_by_role("button", name="Cancel").first.wait_for()
     until(lambda: len(history(server.store)) >= 3)
+    tab.page.locator("summary", has_text="Curves of training and test images").click()
     tab.page.locator(".js-plotly-plot").first.wait_for()
     count = "(document.querySelector('.js-plotly-plot')?.data ?? []).reduce((n, t) => n + t.x.length, 0)"
     before = tab.page.evaluate(count)
