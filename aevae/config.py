@@ -235,10 +235,15 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = Non
     return float(f"{rate:.2g}")
 
 
+def falling(value: float, low: float, high: float) -> float:
+    """1 up to `low`, 0 from `high`, linear between: a rule without a jump."""
+    return min(max((high - value) / (high - low), 0.0), 1.0)
+
+
 MAX_RISE = 2.0  # nats per image; a run that ends further above its best epoch always says so
 SMALL_SET_EPOCHS = 20  # default; longer runs may overfit
 LONG_RUN_EXPONENTS = {"gaussian_learned": 0.75, "gaussian_pixel": 0.5}  # likelihood -> `long_run_exponent`
-SHARP_SIGMA = 0.2  # with a smaller sigma of a pixel the KL hardly counts
+SHARP_SIGMA = 0.1  # with this sigma of a pixel the KL hardly counts
 SMALL_SET_FACTORS = {"categorical": 0.125, "gaussian_learned": 0.5}  # likelihood -> factor of the peak rate
 LIKELIHOODS = {
     "bernoulli": "cross-entropy",
@@ -299,8 +304,9 @@ class ModelConfig(Validated):
     @property
     def long_run_exponent(self) -> float:
         """p of the factor (20 / epochs)^p of the peak rate on small data sets; 0: long runs do not overfit."""
-        sharp = self.likelihood == "gaussian" and getattr(self, "sigma", 1.0) < SHARP_SIGMA
-        return max(self.overfits, float(sharp), LONG_RUN_EXPONENTS.get(self.likelihood, 0.0))
+        sigma = getattr(self, "sigma", 1.0) if self.likelihood == "gaussian" else 1.0
+        sharp = falling(sigma, SHARP_SIGMA, 2 * SHARP_SIGMA)
+        return max(self.overfits, sharp, LONG_RUN_EXPONENTS.get(self.likelihood, 0.0))
 
     @property
     def channels(self) -> int:

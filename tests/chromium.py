@@ -84,10 +84,10 @@ class Server:
 class Tab:
     """A page that remembers what went wrong on it; stranger: in a new browser context."""
 
-    def __init__(self, browser, width=1280, height=900, scheme="light", stranger=False):
+    def __init__(self, browser, width=1280, height=900, scheme="light", stranger=False, motion="reduce"):
         context = browser.new_context() if stranger else browser.contexts[0]
         self.page = context.new_page()
-        self.page.emulate_media(color_scheme=scheme)
+        self.page.emulate_media(color_scheme=scheme, reduced_motion=motion)  # idle animations would take a core each
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.set_default_timeout(180_000)  # of a machine that has much else to do
         self.outside, self.crashes = [], []

@@ -21,7 +21,7 @@ GREY = "c => [...c.getContext('2d').getImageData(0, 0, 28, 28).data].filter((_, 
 
 @pytest.fixture
 def tab(browser, shared_server):
-    tab = Tab(browser, 1280, 720)
+    tab = Tab(browser, 1280, 720, motion="no-preference")
     tab.url = f"{shared_server.url}/two-planes"
     yield tab
     tab.sound()

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from aevae.config import option
+from aevae.config import falling, option
 from aevae.models import blocks
 from aevae.models.aggregate import minibatch_total_correlation
 from aevae.models.vae import VAE, VAEConfig
@@ -55,8 +55,9 @@ class BetaVAEConfig(VAEConfig):
 
     @property
     def long_run_exponent(self) -> float:
-        """1 if the KL has a weight below 1, which hardly limits what the code may hold."""
-        return max(super().long_run_exponent, float(self.penalty == "beta" and self.beta < 1))
+        """1 if the KL has a weight of at most 0.5, which hardly limits what the code may hold; 0 from a weight of 1."""
+        weight = {"beta": self.beta, "capacity": self.gamma}.get(self.penalty, 1.0)
+        return max(super().long_run_exponent, falling(weight, 0.5, 1.0))
 
 
 class BetaVAE(VAE):

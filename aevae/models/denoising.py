@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import Generator, Tensor
 
-from aevae.config import option
+from aevae.config import falling, option
 from aevae.corruption import KINDS, corrupt
 from aevae.models.ae import AEConfig, Autoencoder
 
@@ -18,7 +18,7 @@ class DenoisingConfig(AEConfig):
     """Denoising autoencoder (Vincent et al. 2008)."""
 
     family: ClassVar[str] = "denoising"
-    overfits: ClassVar[float] = 0.0
+    overfits: ClassVar[float] = 0.0  # noise prevents it
     rate_factor: ClassVar[float] = 0.5  # at higher rates the codes of clean images drift from those seen in training
     # Training contains no clean images: clipped noise of 0.5 raises a black pixel by 0.2 on average, so the codes of
     # clean images are extrapolated, farther with a higher learning rate. After five epochs of MNIST with peak rates of
@@ -43,6 +43,11 @@ class DenoisingConfig(AEConfig):
         "clip noisy pixels to 0..1; off: the denoiser's output gives the score exactly (Tweedie)",
         when=("noise", ("gaussian",)),
     )
+
+    @property
+    def long_run_exponent(self) -> float:
+        """That of the autoencoder without noise; 0 from a noise level of 0.1."""
+        return max(super().long_run_exponent, AEConfig.overfits * falling(self.noise_level, 0.0, 0.1))
 
     def __post_init__(self):
         super().__post_init__()

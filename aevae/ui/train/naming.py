@@ -15,7 +15,7 @@ MAX_TYPED = 200  # characters that the field takes; a name has at most `titles.M
 
 def name_form(run: RunInfo, key: str) -> None:
     """A button that opens the form; for a run that keeps its name, it says why."""
-    with st.popover(_("Name"), icon=":material/edit_note:", key=f"{key}_popover"):
+    with st.popover(_("Name"), icon=":material/edit_note:", key=f"name_{key}"):
         if why := _why_not(run):
             st.info(markdown.escape(why))
             return
