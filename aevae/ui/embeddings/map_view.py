@@ -42,7 +42,9 @@ STYLE = """
 .st-key-atlas_row > :has(.st-key-atlas_board) {
   flex: none; width: clamp(11rem, 35%, 18rem); position: sticky; top: 1rem;
 }
-[data-testid="stPopoverBody"]:has(.st-key-panes) { min-height: min(20rem, 40vh) !important; width: min(52rem, calc(100vw - 2rem)); max-width: none; }
+[data-testid="stPopoverBody"]:has(.st-key-panes) {
+  min-height: min(20rem, 40vh) !important; width: min(52rem, calc(100vw - 2rem)); max-width: none;
+}
 @media (max-width: 640px) {
   .st-key-atlas_row { flex-direction: column; }
   .st-key-atlas_row > :has(.st-key-atlas_maps) { flex: none; width: 100%; }
