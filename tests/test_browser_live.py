@@ -147,7 +147,7 @@ def test_what_is_not_there_is_trouble(tab):
 
 # -- in a page of the app --------------------------------------------------------------------------------------------
 
-RANGE = ".live input[type=range]"
+RANGE = ".live input[type=range]:visible"
 
 
 def programs_asked(tab: Tab) -> list[str]:

@@ -209,14 +209,14 @@ def test_a_four_can_be_drawn_on_the_page_of_maps(browser, shared_server):
     """It takes two strokes; what the first one brings must not take the board away."""
     tab = Tab(browser, height=720)
     tab.open(f"{shared_server.url}/embeddings?count=300&perplexity_1=17&perplexity_2=19")  # being made meanwhile
-    tab.page.get_by_text("Add your digit to the maps").click()
+    tab.page.locator(".st-key-board button").click()
     board = tab.page.locator(".draw canvas.ink")
     board.wait_for()
     board.scroll_into_view_if_needed()
     tab.page.wait_for_timeout(500)
     tab.page.evaluate(FIND, "canvas.ink")
     moved, _how = use(tab, 0)
-    tab.page.get_by_text("nearest neighbours of your digit").wait_for()
+    tab.page.get_by_role("heading", name="nearest neighbours of your digit").wait_for()
     again, how = use(tab, 0)
     assert max(moved, again) <= FAR, f"{moved:.0f} px by the first stroke; the second: {how}"
     tab.close()

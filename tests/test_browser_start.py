@@ -21,7 +21,7 @@ class Visitor:
     """Somebody on the page Start, whose clicks are counted."""
 
     def __init__(self, browser, url: str, **window):
-        self.tab = Tab(browser, **SIZE | window)
+        self.tab = Tab(browser, motion="no-preference", **SIZE | window)
         self.page, self.clicks, self.url = self.tab.page, 0, url
 
     def arrive(self) -> "Visitor":
