@@ -66,7 +66,7 @@ template.end(
                 "Set p = N(0, 0.01²) and move μ to 0.08. With N(0, 1) this costs almost nothing, here more than 30 "
                 "nats."
             ),
-            {"target": "narrow", "m_narrow": 0.08, "s_narrow": 0.01},
+            {"q_a": 0.0, "q_b": 0.0, "q_spread": 1.0, "target": "narrow", "m_narrow": 0.08, "s_narrow": 0.01},
         ),
     ],
     formula=r"\begin{aligned}\log p(x)\ge\mathrm{ELBO}&=\mathbb E_q\log p(x|z)-\mathrm{KL}(q(z|x)\Vert p(z))\\"
