@@ -82,7 +82,7 @@ def posterior(name: str, x: np.ndarray) -> None:
                 "draws": _("Samples R"),
                 "times": "× {value}",
                 "back": _("Reset q to the encoder"),
-                "decoded": _("z = μ + σ ε, decoded. The noise ε stays the same while μ and σ change."),
+                "decoded": _("z = μ + σ ε, decoded. The noise ε stays fixed."),
                 "recon": _("reconstruction, −log p(x|z)"),
                 "now": _("q now"),
                 "base": _("q of the encoder"),
