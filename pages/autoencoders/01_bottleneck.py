@@ -34,7 +34,7 @@ template.end(
     tries=[
         Try(_("Keep 1 dimension: which digits does PCA confuse? Which digits does the AE confuse?"), {"kept": 1}),
         Try(
-            _("Keep 16 dimensions for PCA. With how many dimensions is the AE as good? The curves below show it."),
+            _("Keep 16 dimensions for PCA. With how many dimensions is the AE as good? The curves above show it."),
             {"kept": 16},
         ),
         Try(

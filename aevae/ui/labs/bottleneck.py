@@ -62,7 +62,7 @@ def chart(left: np.ndarray, k: int):
         points = [(run.latent_dim, error_of(run.name)) for run in runs if run.family == family]
         out.add_scatter(
             x=[d for d, _error in points], y=[error for _d, error in points], mode="markers",
-            name=_("{}, larger").format(family_title(family)),
+            name=_("{}, larger network").format(family_title(family)),
             marker={"size": 11, "color": family_colour(family)}, hovertemplate="%{x}: %{y:.1f}",
         )  # fmt: skip
     out.add_vline(x=k, line={"color": FALLBACK, "width": 1, "dash": "dot"})
