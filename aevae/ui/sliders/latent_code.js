@@ -295,10 +295,8 @@ class LatentCodeSliders extends Stage {
     const { z } = this;
     this.canvases.forEach((canvas, i) => paint(canvas, shownImage(this.programs, i, z)));
     paint(this.image, decodedImage(this.programs[0], z));
-    for (const row of this.seen) {
-      row.show();
-      row.thumb.getContext("2d").drawImage(this.image, 0, 0);
-    }
+    for (const row of this.rows) if (row.built) row.show(); // those out of view, too, are read aloud
+    for (const row of this.seen) row.thumb.getContext("2d").drawImage(this.image, 0, 0);
     const { gauge, texts } = this.spec;
     const length = norm(z);
     this.norm.textContent = length.toFixed(2);
