@@ -164,8 +164,9 @@ def test_the_plane_moves_the_sliders_pins_and_replays(browser, shared_server):
 def test_several_models_follow_the_same_sliders(browser, shared_server):
     tab = SlidersTab(browser).open(f"{shared_server.url}/sliders{PAIR}")
     tab.page.locator("summary", has_text="Choose the model").click()
+    tab.page.wait_for_timeout(500)  # it unfolds
     tab.page.locator('[data-testid="stMultiSelect"] input').first.click()
-    tab.page.get_by_role("option").first.click()
+    tab.page.get_by_role("option", name="Denoising AE").click()
     tab.rest()
     figures = ".latent_plane .figures"
     until(lambda: tab.page.locator(f"{figures} canvas").count() == 2, 20)

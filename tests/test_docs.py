@@ -114,11 +114,22 @@ FLOORS = (  # of rooms, from below: a room imports only rooms of lower floors
     {"ui/shared"},
     {"ui/live"},
     {"ui/digit", "ui/film", "ui/frame"},
-    {"ui/compare", "ui/denoise", "ui/embeddings", "ui/interpolate", "ui/labs", "ui/models", "ui/sliders", "ui/train"},
+    {
+        "ui/compare",
+        "ui/denoise",
+        "ui/embeddings",
+        "ui/interpolate",
+        "ui/labs",
+        "ui/models",
+        "ui/sliders",
+        "ui/start",
+        "ui/train",
+    },
     {"app", "pages"},
 )
 EXCEPTIONS = {  # pages that use parts of another page
-    ("ui/labs", "ui/sliders"),  # the sliders of a code
+    ("ui/labs", "ui/sliders"),  # the sliders of a code, and a plane under a hand
+    ("ui/start", "ui/sliders"),  # the same plane
     ("ui/labs", "ui/train"),  # jobs of the queue
     ("ui/models", "ui/train"),  # the form and the panel of a run
 }
