@@ -1,7 +1,7 @@
 // The keys and the address of the mode Present.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressFor, isTyping, stepOf } from "../aevae/ui/frame/present.js";
+import { aboutOf, addressFor, isTyping, stepOf } from "../aevae/ui/frame/present.js";
 
 test("a presenter's remote steps, whatever has the focus", () => {
   for (const isFree of [true, false]) {
@@ -30,4 +30,10 @@ test("the address keeps all else", () => {
   assert.equal(addressFor(plain, true), "http://localhost/sliders?digit=10&model=vae&present=1#a");
   assert.equal(addressFor(addressFor(plain, true), false), plain);
   assert.equal(addressFor("http://localhost/elbo?present=0", true), "http://localhost/elbo?present=1");
+});
+
+test("a line names the figure that it is about", () => {
+  assert.equal(aboutOf("stVerticalBlock st-key-try_line_3__holes e1"), "holes");
+  assert.equal(aboutOf("stVerticalBlock st-key-try_line_3 e1"), "");
+  assert.equal(aboutOf(""), "");
 });

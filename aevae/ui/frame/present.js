@@ -39,6 +39,9 @@ export function addressFor(href, isOn) {
   return url.href;
 }
 
+/** The key of the figure that a thing to try is about, from the classes of its line; "" for the first figure. */
+export const aboutOf = (classes) => /st-key-try_line_\d+__(\S+)/.exec(classes)?.[1] ?? "";
+
 const frames = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(undefined))));
 const block = () => /** @type {HTMLElement | null} */ (document.querySelector('[data-testid="stMainBlockContainer"]'));
 const isInAddress = () => new URL(location.href).searchParams.get("present") === "1";
@@ -46,9 +49,15 @@ const isInAddress = () => new URL(location.href).searchParams.get("present") ===
 /** The things to try on this page, in order. */
 const lines = () => [...document.querySelectorAll('[class*="st-key-try_line_"]')];
 
-/** The first picture of the page that is shown and has at least 100 pixels in both directions. */
-function picture() {
-  return [...(block()?.querySelectorAll(PICTURES) ?? [])].find((node) => {
+/** The element of the figure that a line is about, or null. */
+function figureOf(line) {
+  const about = aboutOf(line?.className ?? "");
+  return about ? document.querySelector(`.st-key-${CSS.escape(about)}`) : null;
+}
+
+/** The first picture in an element that is shown and has at least 100 pixels in both directions. */
+function picture(root) {
+  return [...(root?.querySelectorAll(PICTURES) ?? [])].find((node) => {
     const { width, height } = node.getBoundingClientRect();
     return width >= 100 && height >= 100;
   });
@@ -71,7 +80,9 @@ export class Present {
     document.addEventListener("keydown", (event) => this.capture(event), true);
     document.addEventListener("keydown", (event) => this.key(event));
     document.addEventListener("click", (event) => {
-      if (/** @type {Element} */ (event.target).closest?.(".aevae-present-button")) this.set(true);
+      const target = /** @type {Element} */ (event.target);
+      if (target.closest?.(".aevae-present-button")) this.set(true);
+      if (target.closest?.("button")) figureOf(target.closest('[class*="st-key-try_line_"]'))?.scrollIntoView();
     });
     addEventListener("resize", () => this.settle(true));
     addEventListener("popstate", () => this.set(isInAddress()));
@@ -141,13 +152,25 @@ export class Present {
 
   // -- the size of the picture
 
+  /** The figure that the step is about, or null for the first one. */
+  figure() {
+    return this.step ? figureOf(lines()[this.step - 1]) : null;
+  }
+
+  /** Scroll to the picture. */
+  reveal() {
+    const figure = this.figure();
+    if (figure) (picture(figure) ?? figure).scrollIntoView({ block: "center" });
+    else document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0);
+  }
+
   /** anew: from the largest size, for another page or window. */
   settle(anew = false) {
     if (!this.isOn) return;
     if (anew) this.unfit();
     for (const timer of this.timers) clearTimeout(timer);
-    document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0);
-    this.timers = SETTLE_MS.map((ms) => setTimeout(() => this.refit(), ms));
+    this.reveal();
+    this.timers = SETTLE_MS.map((ms) => setTimeout(() => this.refit().then(() => this.isOn && this.reveal()), ms));
   }
 
   async refit() {
@@ -166,7 +189,7 @@ export class Present {
 
   /** Whether the picture is in the window as a whole and the mode has given it a size. */
   fits() {
-    const main = block(), node = picture();
+    const main = block(), node = picture(this.figure() ?? block());
     if (!main?.style.zoom) return false;
     if (!node) return true;
     const room = innerHeight - this.foot.offsetHeight - 2 * MARGIN, box = node.getBoundingClientRect();

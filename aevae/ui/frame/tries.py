@@ -17,12 +17,14 @@ class Try:
     """One thing to try.
 
     text: translated Markdown. state: session key -> value, which *Set it up* stores before the page runs again; keys
-    are those of the page's fields, which are also the names in its address. breaks: the model fails here.
+    are those of the page's fields, which are also the names in its address. breaks: the model fails here. about: key of
+    the `st.container` with the figure that the text is about; *Set it up* scrolls to it. Empty: the first figure.
     """
 
     text: str
     state: Mapping[str, object] = field(default_factory=dict)
     breaks: bool = False
+    about: str = ""
 
 
 def show(tries: Sequence[Try | str], title: str) -> None:
@@ -32,7 +34,8 @@ def show(tries: Sequence[Try | str], title: str) -> None:
         for i, each in enumerate(tries, 1):
             each = each if isinstance(each, Try) else Try(each)
             words = f"**{_('Break it:')}** {each.text}" if each.breaks else each.text
-            with st.container(horizontal=True, wrap=False, gap="small", key=f"try_line_{i}"):
+            key = f"try_line_{i}" + (f"__{each.about}" if each.about else "")  # read by present.js
+            with st.container(horizontal=True, wrap=False, gap="small", key=key):
                 st.markdown(f"{i}. {words}", width="stretch")
                 if each.state:
                     st.button(_("Set it up"), key=f"try_{i}", on_click=set_up, args=(each.state,))
