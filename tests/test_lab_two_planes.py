@@ -70,6 +70,16 @@ def test_places_are_codes_in_standard_deviations():
     np.testing.assert_allclose(np.cov(planes()["ae"].places.T), np.eye(2), atol=1e-4)
 
 
+def test_far_from_the_codes_the_vae_decodes_to_a_digit_and_the_ae_does_not():
+    found = {}
+    for name in ("ae", "1"):
+        plane = planes()[name]
+        z = torch.tensor((plane.mean + np.array(two_planes.FAR) @ plane.scale.T)[None], dtype=torch.float32)
+        with torch.inference_mode():
+            found[name] = sure(bundles.load("planes")[name].model().decode(z).numpy())
+    assert found == {"ae": 0, "1": 1}
+
+
 def test_the_page_sends_all_planes_and_the_hand_of_the_address(shipped_runs):
     app = open_page(PAGE, beta_at="5", hand_x="1.5", handful="3")
     assert not app.exception and not app.error
@@ -86,7 +96,7 @@ def test_a_try_sets_the_page_up(shipped_runs):
     assert not spec["isTouched"] and spec["state"] == {"beta": 2, "x": 0, "y": 0, "handful": 0}
     app.button(key="try_1").click().run()
     spec, _arrays = sent_to_module(app, "two_planes")
-    assert spec["isTouched"] and spec["state"]["x"] == 2.8
+    assert spec["isTouched"] and spec["state"]["x"] == two_planes.FAR[0]
     app.button(key="try_3").click().run()
     assert sent_to_module(app, "two_planes")[0]["state"]["beta"] == 0
 

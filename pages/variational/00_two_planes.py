@@ -20,17 +20,23 @@ template.end(
             "VAE: the KL divergence pulls the codes into the rings. So random codes decode to digits of nearly all "
             "classes."
         ),
-        _("A larger β: the cloud fits the rings better, and the digits are more blurred. Order costs sharpness."),
+        _(
+            "A larger β: the cloud fits the rings better, but the digits are more blurred, and fewer random codes look "
+            "like digits. Order costs sharpness."
+        ),
     ],
     tries=[
         Try(
             _("Move the hand to a corner of both planes. Which model still draws a digit far from its codes?"),
-            {"beta_at": lab.VAE, "hand_x": 2.8, "hand_y": 2.6},
+            {"beta_at": lab.VAE, "hand_x": lab.FAR[0], "hand_y": lab.FAR[1]},
         ),
-        Try(_("β = 8. How do the cloud, the digits and the random codes change?"), {"beta_at": 5}),
+        Try(
+            _("β = 8. How do the cloud, the digits and the random codes change?"),
+            {"beta_at": 5, "hand_x": 0.8, "hand_y": 1.6},
+        ),
         Try(
             _("β = 0.1: almost an autoencoder. The codes leave the rings, and random codes reach only their middle."),
-            {"beta_at": 0},
+            {"beta_at": 0, "hand_x": 0.8, "hand_y": -2.6},
             breaks=True,
         ),
     ],

@@ -16,6 +16,7 @@ from aevae.ui.sliders import hand_planes
 NUM_SAMPLES, NUM_HANDFULS = 20, 10  # random codes at a time, and how many such handfuls there are
 EDGE = 3.3  # of the planes, in standard deviations
 VAE = 2  # index of β = 1
+FAR = (2.2, 2.8)  # a place far from the codes where the VAE decodes to a digit and the AE does not
 NAMES = {"beta": "beta_at", "x": "hand_x", "y": "hand_y", "handful": "handful"}  # in messages -> in the address
 
 

@@ -50,7 +50,7 @@ def _receive(payload: dict) -> None:
 def _sayings() -> list[str]:
     return [
         _("**AE**: nothing says where its codes lie. In gaps and far from the points, the image is no digit."),
-        _("**VAE**: its codes fill one round cloud, the prior. A random code from it becomes a digit."),
+        _("**VAE**: its codes fill one round cloud, the prior. A random code from it mostly becomes a digit."),
         _("**β = 8**: more weight on the prior. The cloud fits its rings better; the digits are blurred."),
     ]
 
