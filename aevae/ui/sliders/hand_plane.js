@@ -30,7 +30,8 @@ export function wander(seconds) {
  * @param {{mean: number[], scale: number[]}} frame
  * @param {ArrayLike<number>} place
  */
-export function codeAt({ mean, scale: [a, b, c, d] }, [x, y]) {
+export function codeAt({ mean, scale: [a, b, c, d] }, place) {
+  const x = place[0], y = place[1];
   return Float32Array.of(mean[0] + a * x + b * y, mean[1] + c * x + d * y);
 }
 
@@ -62,7 +63,8 @@ class HandPainter extends PlanePainter {
   constructor(maxWidth) {
     super({ maxWidth, margin: MARGIN });
     this.rings = []; // places around each
-    this.samples = []; // [{place, isGood}]
+    /** @type {{place: [number, number], isGood: boolean}[]} */
+    this.samples = [];
   }
 
   /** The hand is a disc that is seen on points of any colour. */

@@ -15,7 +15,8 @@ const MARGIN = { left: 34, right: 8, top: 8, bottom: 24 };
 
 export class PlanePainter {
   constructor({ maxWidth = MAX_WIDTH, margin = MARGIN } = {}) {
-    Object.assign(this, { maxWidth, margin });
+    this.maxWidth = maxWidth;
+    this.margin = margin;
     this.canvas = element("canvas", { class: "field", tabIndex: 0, role: "application" });
     this.base = element("canvas");
     this.sheet = element("canvas"); // decoded images, 28 pixels a cell

@@ -144,7 +144,8 @@ class NoEncoder extends Stage {
     this.line = svg("polyline", { fill: "none", "stroke-width": 2, "vector-effect": "non-scaling-stroke" });
     this.dot = svg("circle", { r: 4 });
     this.code = element("div", { class: "code", role: "img" });
-    [this.curveName, this.codeName] = [0, 1].map(() => element("figcaption"));
+    this.curveName = element("figcaption");
+    this.codeName = element("figcaption");
     this.said = element("p", { class: "said", role: "status" });
     const covers = Object.keys(COVERS).map((name) => button(texts[name], () => this.hide(cover(name))));
     const chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" }, this.line, this.dot);
