@@ -63,8 +63,7 @@ class HandPainter extends PlanePainter {
   constructor(maxWidth) {
     super({ maxWidth, margin: MARGIN });
     this.rings = []; // places around each
-    /** @type {{place: [number, number], isGood: boolean}[]} */
-    this.samples = [];
+    this.samples = []; // [{place, isGood}]
   }
 
   /** The hand is a disc that is seen on points of any colour. */
@@ -83,7 +82,7 @@ class HandPainter extends PlanePainter {
     g.globalAlpha = 0.8;
     for (const places of this.rings) this.stroke(g, map, places, true, ink, 1.5);
     g.globalAlpha = 1;
-    for (const { place, isGood } of this.samples) this.paintSample(g, this.px(map, place), isGood);
+    for (const { place, isGood } of this.samples) this.paintSample(g, this.px(map, [place[0], place[1]]), isGood);
     this.labelRings(g, map);
     g.restore();
   }
