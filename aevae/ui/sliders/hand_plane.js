@@ -82,7 +82,10 @@ class HandPainter extends PlanePainter {
     g.globalAlpha = 0.8;
     for (const places of this.rings) this.stroke(g, map, places, true, ink, 1.5);
     g.globalAlpha = 1;
-    for (const { place, isGood } of this.samples) this.paintSample(g, this.px(map, [place[0], place[1]]), isGood);
+    for (const { place, isGood } of this.samples) {
+      const [x, y] = this.px(map, place);
+      this.paintSample(g, [x, y], isGood);
+    }
     this.labelRings(g, map);
     g.restore();
   }
